@@ -1,0 +1,76 @@
+"""Images and labels of one dataset in one HDF5 file, split into train, validation and test.
+
+Layout: for each split a group with `images` (N, C, H, W) uint8, `labels` (N,) int64 and `source_rows` (N,) int64, the position
+of each image in the dataset it came from. Row i of a target file belongs to row i of the train split, for ever.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lib import h5
+from lib.errors import require
+
+KIND = "images"
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split: `images` (N, C, H, W) uint8, `labels` and `source_rows` (N,) int64; `digest` names exactly these pixels and labels."""
+
+    dataset: str
+    images: np.ndarray
+    labels: np.ndarray
+    source_rows: np.ndarray
+    classes: int
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def digest(images: np.ndarray, labels: np.ndarray) -> str:
+    """SHA-256 over shape, pixels and labels in row order, as 64 hexadecimal digits."""
+    state = hashlib.sha256(repr(images.shape).encode())
+    state.update(np.ascontiguousarray(images).tobytes())
+    state.update(np.ascontiguousarray(labels).tobytes())
+    return state.hexdigest()
+
+
+def write(path: Path, dataset: str, classes: int, splits: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
+    """Write `splits`: name -> (images, labels, source_rows)."""
+    for name, (images, labels, _) in splits.items():
+        _check(path, name, images, labels, classes)
+    with h5.writing(path, KIND) as file:
+        file.attrs["dataset"] = dataset
+        file.attrs["classes"] = classes
+        for name, (images, labels, source_rows) in splits.items():
+            group = file.create_group(name)
+            group.attrs["digest"] = digest(images, labels)
+            group["images"] = images
+            group["labels"] = labels
+            group["source_rows"] = source_rows
+
+
+def read(path: Path, split: str) -> Split:
+    """Read one of train, validation, test; raises `InputError` for a missing, truncated or inconsistent file."""
+    require(split in SPLITS, f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    with h5.reading(path, KIND) as file:
+        require(split in file, f"{path} has no split {split!r}")
+        group = file[split]
+        images, labels, source_rows = (h5.array(group, name, path) for name in ("images", "labels", "source_rows"))
+        classes = int(file.attrs["classes"])
+        _check(path, split, images, labels, classes)
+        return Split(str(file.attrs["dataset"]), images, labels, source_rows, classes, str(group.attrs["digest"]))
+
+
+def _check(path: Path, split: str, images: np.ndarray, labels: np.ndarray, classes: int) -> None:
+    where = f"{path}, split {split}"
+    require(images.ndim == 4 and images.dtype == np.uint8, f"{where}: images must be (N, C, H, W) uint8, got {images.shape} {images.dtype}")
+    require(len(images) == len(labels), f"{where}: {len(images)} images but {len(labels)} labels")
+    require(len(images) > 0, f"{where}: it must not be empty")
+    low, high = int(labels.min()), int(labels.max())
+    require(0 <= low and high < classes, f"{where}: labels must lie in 0..{classes - 1}, got {low}..{high}")

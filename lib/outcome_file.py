@@ -1,0 +1,97 @@
+"""What an attack suite found on one model: the outcome of every single image, in HDF5. Accuracies are derived, never stored.
+
+Layout: `rows`, `labels`, `clean` (n,) and one group per attack, `attacks/0`, `attacks/1`, … with `correct` (runs, n) uint8.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from lib import h5
+
+KIND = "outcomes"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One attack at one radius: `correct` (runs, n) bool, true where the model still classified the attacked image correctly.
+
+    `aggregate` says how runs become one accuracy: "mean" (the paper: independent runs are averaged) or "worst" (an image counts
+    as robust only if no run fooled it). `settings` holds every hyperparameter of the attack, `telemetry` what it noticed.
+    """
+
+    semantics: str
+    attack: str
+    norm: str
+    epsilon: float
+    aggregate: Literal["mean", "worst"]
+    correct: np.ndarray
+    settings: dict = field(default_factory=dict)
+    telemetry: dict = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> float:
+        """Robust accuracy as a fraction.
+
+        >>> fooled_once = np.array([[True, True], [True, False]])
+        >>> Record("paper", "pgd40", "l2", 1.5, "mean", fooled_once).accuracy
+        0.75
+        >>> Record("strict", "pgd40", "l2", 1.5, "worst", fooled_once).accuracy
+        0.5
+        """
+        return float((self.correct.mean(0) if self.aggregate == "mean" else self.correct.all(0)).mean())
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Every record of one suite on one model, with the test images (`rows` of the test split) they were found on."""
+
+    dataset: str
+    row: str
+    seed: int
+    suite: str
+    images_digest: str
+    rows: np.ndarray
+    labels: np.ndarray
+    clean: np.ndarray
+    records: tuple[Record, ...]
+
+
+_TEXT = ("dataset", "row", "suite", "images_digest")
+
+
+def write(path: Path, outcomes: Outcomes) -> None:
+    """Write all records of one suite on one model."""
+    with h5.writing(path, KIND) as file:
+        for name in _TEXT:
+            file.attrs[name] = getattr(outcomes, name)
+        file.attrs["seed"] = outcomes.seed
+        file["rows"], file["labels"] = outcomes.rows, outcomes.labels
+        file["clean"] = outcomes.clean.astype(np.uint8)
+        for index, record in enumerate(outcomes.records):
+            group = file.create_group(f"attacks/{index}")
+            group["correct"] = record.correct.astype(np.uint8)
+            for name in ("semantics", "attack", "norm", "epsilon", "aggregate"):
+                group.attrs[name] = getattr(record, name)
+            for name in ("settings", "telemetry"):
+                group.attrs[name] = json.dumps(getattr(record, name), sort_keys=True)
+
+
+def read(path: Path) -> Outcomes:
+    """Read what `write` wrote; raises `InputError` for anything else."""
+    with h5.reading(path, KIND) as file:
+        text = {name: str(file.attrs[name]) for name in _TEXT}
+        groups = file.get("attacks", {})
+        records = tuple(_record(groups[name], path) for name in sorted(groups, key=int))
+        rows, labels = h5.array(file, "rows", path), h5.array(file, "labels", path)
+        clean = h5.array(file, "clean", path).astype(bool)
+        return Outcomes(**text, seed=int(file.attrs["seed"]), rows=rows, labels=labels, clean=clean, records=records)
+
+
+def _record(group, path: Path) -> Record:
+    text = {name: str(group.attrs[name]) for name in ("semantics", "attack", "norm", "aggregate")}
+    parsed = {name: json.loads(group.attrs[name]) for name in ("settings", "telemetry")}
+    return Record(**text, **parsed, epsilon=float(group.attrs["epsilon"]), correct=h5.array(group, "correct", path).astype(bool))

@@ -1,0 +1,88 @@
+"""Sections of params.yaml as frozen dataclasses, each declared beside the code that it configures.
+
+Read with the YAML 1.2 parser that DVC uses, so that `1e-3` is a number here too. Unknown keys, missing keys and wrong types are refused.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import dacite
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from lib.errors import InputError, require
+
+PATH = Path("params.yaml")
+NAME = re.compile(r"[A-Za-z0-9_]+")
+Settings = TypeVar("Settings")
+
+
+@cache
+def _document(path: Path) -> dict:
+    require(path.is_file(), f"expected {path} in the current folder {Path.cwd()}, found nothing there")
+    try:
+        return YAML(typ="safe").load(path.read_text())
+    except YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def value(*keys: str) -> Any:
+    """The plain value under nested `keys`: `value("attacks", "pgd")`."""
+    node: Any = _document(PATH.resolve())
+    for depth, key in enumerate(keys):
+        where = ".".join(keys[:depth]) or "params.yaml"
+        known = ", ".join(map(str, node)) if isinstance(node, dict) else "no keys"
+        require(isinstance(node, dict) and key in node, f"params.yaml: {where} has no key {key!r}, it has {known}")
+        node = node[key]
+    return node
+
+
+def section(kind: type[Settings], *keys: str) -> Settings:
+    """The section under `keys` as an instance of the frozen dataclass `kind`; its `__post_init__` checks ranges."""
+    return parse(kind, value(*keys), ".".join(keys))
+
+
+def sections(kind: type[Settings], *keys: str) -> dict[str, Settings]:
+    """Every entry of the dictionary under `keys`, parsed as `kind`; entry names must be letters, digits and underscores."""
+    entries = value(*keys)
+    where = ".".join(keys)
+    for name in entries:
+        require(bool(NAME.fullmatch(str(name))), f"params.yaml: {where}: names use letters, digits and underscores only, got {name!r}")
+    return {name: parse(kind, entry, f"{where}.{name}") for name, entry in entries.items()}
+
+
+def parse(kind: type[Settings], data: Any, where: str) -> Settings:
+    """`data`, found at `where`, as an instance of `kind`; raises `InputError` with one sentence."""
+    require(isinstance(data, dict), f"params.yaml: {where} must be a section with keys, got {data!r}")
+    try:
+        return dacite.from_dict(kind, data, dacite.Config(strict=True, type_hooks={float: _number, int: _no_boolean}))
+    except dacite.UnexpectedDataError as error:
+        known = ", ".join(kind.__dataclass_fields__)  # type: ignore[attr-defined]
+        raise InputError(f"params.yaml: {where} has unknown keys {', '.join(sorted(error.keys))}; known are {known}") from error
+    except dacite.MissingValueError as error:
+        raise InputError(f"params.yaml: {where} lacks the key {error.field_path}") from error
+    except dacite.WrongTypeError as error:
+        raise InputError(f"params.yaml: {where}.{error.field_path} must be {_expected(error.field_type)}, got {error.value!r}") from error
+    except dacite.DaciteError as error:
+        raise InputError(f"params.yaml: {where}: {' '.join(str(error).split())}") from error
+    except InputError as error:
+        raise InputError(f"params.yaml: {where}: {error}") from error
+
+
+def _number(data: Any) -> Any:
+    """An integer literal is a number too; booleans are not."""
+    return float(data) if isinstance(data, int) and not isinstance(data, bool) else _no_boolean(data)
+
+
+def _no_boolean(data: Any) -> Any:
+    require(not isinstance(data, bool), f"expected a number, got {data}")
+    return data
+
+
+def _expected(kind: Any) -> str:
+    """How a type is called in a sentence: `Literal["l2", "linf"]` is "one of 'l2', 'linf'"."""
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(map(repr, get_args(kind)))
+    return getattr(kind, "__name__", str(kind))

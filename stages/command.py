@@ -1,0 +1,36 @@
+"""What every command shares: it explains itself by its module's docstring and reports bad input as one sentence."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lib.errors import InputError
+
+
+def command(doc: str | None) -> Callable[[Callable[..., None]], click.Command]:
+    """A click command whose help is `doc`; an `InputError` becomes "Error: <sentence>" and exit status 1."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> None:
+            try:
+                function(*args, **kwargs)
+            except InputError as error:
+                raise click.ClickException(str(error)) from error
+
+        return click.command(help=doc, context_settings={"show_default": True})(guarded)
+
+    return decorate
+
+
+def source(name: str, help: str, **settings: Any) -> Callable:
+    """A required option naming an existing file or folder to read."""
+    return click.option(name, type=click.Path(exists=True, path_type=Path), required=True, help=help, **settings)
+
+
+def result(help: str = "Where the result goes; it appears there only when complete.") -> Callable:
+    """The required option --out."""
+    return click.option("--out", type=click.Path(path_type=Path), required=True, help=help)
