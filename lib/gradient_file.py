@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import h5
+from lib.base import h5
 
 KIND = "gradients"
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import h5py
 import numpy as np
 
-from lib import h5
+from lib.base import h5
 
 KIND = "outcomes"
 
@@ -91,7 +92,9 @@ def read(path: Path) -> Outcomes:
         return Outcomes(**text, seed=int(file.attrs["seed"]), rows=rows, labels=labels, clean=clean, records=records)
 
 
-def _record(group, path: Path) -> Record:
-    text = {name: str(group.attrs[name]) for name in ("semantics", "attack", "norm", "aggregate")}
-    parsed = {name: json.loads(group.attrs[name]) for name in ("settings", "telemetry")}
-    return Record(**text, **parsed, epsilon=float(group.attrs["epsilon"]), correct=h5.array(group, "correct", path).astype(bool))
+def _record(group: h5py.Group, path: Path) -> Record:
+    text = {name: str(group.attrs[name]) for name in ("semantics", "attack", "norm")}
+    aggregate: Literal["mean", "worst"] = "mean" if group.attrs["aggregate"] == "mean" else "worst"
+    settings, telemetry = (json.loads(group.attrs[name]) for name in ("settings", "telemetry"))
+    correct, epsilon = h5.array(group, "correct", path).astype(bool), float(group.attrs["epsilon"])
+    return Record(**text, epsilon=epsilon, aggregate=aggregate, correct=correct, settings=settings, telemetry=telemetry)

@@ -1,9 +1,10 @@
 """The rows of the tables: which models exist, what the paper calls them, where they are attacked. No arithmetic here."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from lib import params
-from lib.errors import require
+from lib.base import params
+from lib.base.errors import require
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,11 @@ class Row:
 class Threat:
     """A threat model, with the step size that the paper's attack uses in it (pixel units)."""
 
-    norm: str
+    norm: Literal["l2", "linf"]
     epsilon: float
     step_size: float
 
     def __post_init__(self) -> None:
-        require(self.norm in ("l2", "linf"), f"norm must be 'l2' or 'linf', got {self.norm!r}")
         require(self.epsilon > 0, f"epsilon must be positive, got {self.epsilon}")
         require(self.step_size > 0, f"step_size must be positive, got {self.step_size}")
 

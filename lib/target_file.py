@@ -8,15 +8,15 @@ step adds its own settings. Readable with h5py alone: `h5py.File(path)["maps"][i
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from lib import h5
-from lib.errors import require
-from lib.image_file import Split
+from lib.base import h5
+from lib.base.errors import require
+from lib.base.image_file import Split
 
 KIND = "maps"
 
@@ -29,6 +29,10 @@ class Header:
     images_digest: str
     name: str
     provenance: dict
+
+    def after(self, step: str, settings: dict, name: str | None = None) -> "Header":
+        """The header of what `step` makes from this file."""
+        return replace(self, name=name or self.name, provenance={**self.provenance, step: settings})
 
 
 def write(path: Path, header: Header, shape: tuple[int, ...], chunks: Iterable[np.ndarray]) -> None:
@@ -53,6 +57,13 @@ def opened(path: Path) -> Iterator[tuple[Header, h5py.Dataset]]:
     with h5.reading(path, KIND) as file:
         require(isinstance(file.get("maps"), h5py.Dataset), f"{path} has no dataset 'maps'")
         yield _header(file), file["maps"]
+
+
+def chunks(maps: h5py.Dataset, size: int) -> Iterator[tuple[range, np.ndarray]]:
+    """Consecutive rows and their maps, at most `size` at a time."""
+    for first in range(0, len(maps), size):
+        part = np.asarray(maps[first : first + size])
+        yield range(first, first + len(part)), part
 
 
 def read(path: Path, train: Split) -> tuple[Header, np.ndarray]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from lib.errors import InputError, require
+from lib.base.errors import InputError, require
 
 SCHEMA_VERSION = 1
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lib.errors import InputError
+from lib.base.errors import InputError
 
 
 def command(doc: str | None) -> Callable[[Callable[..., None]], click.Command]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import h5
-from lib.errors import require
+from lib.base import h5
+from lib.base.errors import require
 
 KIND = "images"
 SPLITS = ("train", "validation", "test")
@@ -73,4 +73,4 @@ def _check(path: Path, split: str, images: np.ndarray, labels: np.ndarray, class
     require(len(images) == len(labels), f"{where}: {len(images)} images but {len(labels)} labels")
     require(len(images) > 0, f"{where}: it must not be empty")
     low, high = int(labels.min()), int(labels.max())
-    require(0 <= low and high < classes, f"{where}: labels must lie in 0..{classes - 1}, got {low}..{high}")
+    require(low >= 0 and high < classes, f"{where}: labels must lie in 0..{classes - 1}, got {low}..{high}")

@@ -12,7 +12,7 @@ import dacite
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lib.errors import InputError, require
+from lib.base.errors import InputError, require
 
 PATH = Path("params.yaml")
 NAME = re.compile(r"[A-Za-z0-9_]+")

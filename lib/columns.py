@@ -1,0 +1,78 @@
+"""The columns of the tables: an attack at a radius (or no attack), how it is written, and the accuracies that belong to it."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lib.rows import threats
+
+SEMANTICS = {"paper": "paper's attack", "strict": "strict attack"}
+NORMS = {"l2": "L2", "linf": "L∞"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """An attack at one radius; `CLEAN` is the absence of one."""
+
+    semantics: str
+    attack: str
+    norm: str
+    epsilon: float
+
+    @property
+    def threat(self) -> str:
+        """The threat model in words.
+
+        >>> Column("paper", "pgd40", "linf", 8 / 255).threat
+        'L∞ 8/255'
+        """
+        return f"{NORMS.get(self.norm, self.norm)} {radius(self.epsilon)}"
+
+    @property
+    def group(self) -> str:
+        """What stands above the columns of one attack: `paper: pgd40`."""
+        return f"{self.semantics}: {self.attack}"
+
+
+CLEAN = Column("", "clean", "", 0.0)
+
+
+def radius(epsilon: float) -> str:
+    """A radius as people write it: a short decimal, or a multiple of 1/255.
+
+    >>> radius(0.25), radius(80 / 255), radius(1.5)
+    ('0.25', '80/255', '1.5')
+    """
+    multiple = round(epsilon * 255)
+    if round(epsilon, 3) != epsilon and abs(epsilon * 255 - multiple) < 0.05:
+        return f"{multiple}/255"
+    return f"{epsilon:g}"
+
+
+def attacks(accuracies: pd.DataFrame) -> list[tuple[str, str]]:
+    """The different (semantics, attack), in the order in which they were recorded."""
+    attacked = accuracies[accuracies["attack"] != "clean"]
+    return list(dict.fromkeys(zip(attacked["semantics"], attacked["attack"])))
+
+
+def table_columns(accuracies: pd.DataFrame) -> list[Column]:
+    """The columns of the main table: clean, then every attack in the threat models of the list `table`."""
+    asked = [(threat.norm, threat.epsilon) for threat in threats("table")]
+    return [CLEAN] + [Column(*kind, *threat) for kind in attacks(accuracies) for threat in asked]
+
+
+def at_threat(accuracies: pd.DataFrame, norm: str, epsilon: float) -> dict[str, Column]:
+    """One threat model under the first attack of each semantics: semantics -> column."""
+    found: dict[str, Column] = {}
+    for semantics, attack in attacks(accuracies):
+        found.setdefault(semantics, Column(semantics, attack, norm, epsilon))
+    return found
+
+
+def per_seed(accuracies: pd.DataFrame, technique: str, column: Column) -> pd.Series:
+    """The accuracies of one technique in one column, by seed; empty where it was not attacked so."""
+    chosen = (accuracies["technique"] == technique) & (accuracies["attack"] == column.attack)
+    if column != CLEAN:
+        chosen &= (accuracies["semantics"] == column.semantics) & (accuracies["norm"] == column.norm)
+        chosen &= accuracies["epsilon"] == column.epsilon
+    return accuracies[chosen].set_index("seed")["accuracy"]

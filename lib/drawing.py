@@ -1,0 +1,75 @@
+"""One look for all figures, one colour per row, and files that come out byte for byte the same every time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from lib.families import Family, families
+
+INK, MUTED, RULE = "#1f2430", "#667085", "#e4e7ec"
+SHADES: dict[Family, tuple[str, ...]] = {
+    "standard": ("#6b7280", "#9aa1ad"),
+    "adversarial": ("#4f9bd9", "#1f5fa8", "#12365f"),
+    "jacobian": ("#12866b", "#5cb89f"),
+    "permuted": ("#c9a227", "#dcc06a", "#8f7212", "#ecdca8"),
+    "non_robust": ("#b48ad0", "#7c4a9e", "#4f2a6b"),
+    "robust": ("#f08a4b", "#c8421a", "#852407"),
+}
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9,
+    "axes.edgecolor": "#98a2b3",
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "text.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.dpi": 150,
+    "svg.hashsalt": "interpretation-regularization",
+    "svg.fonttype": "path",
+}
+
+
+def colours() -> dict[str, str]:
+    """A colour for every row: one hue per family, its shades in the order of params.yaml."""
+    found, used = {}, dict.fromkeys(SHADES, 0)
+    for row, family in families().items():
+        shades = SHADES[family]
+        found[row] = shades[used[family] % len(shades)]
+        used[family] += 1
+    return found
+
+
+@contextmanager
+def drawn(path: Path, width: float, height: float) -> Iterator[Figure]:
+    """A figure of `width` x `height` inches that is saved as `path`.png and `path`.svg at the end of the block."""
+    with plt.rc_context(STYLE):
+        figure = plt.figure(figsize=(width, height), layout="constrained")
+        try:
+            yield figure
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
+            figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+        finally:
+            plt.close(figure)

@@ -1,0 +1,177 @@
+"""The charts: Figure 3 (permutation), Figure 4 (gradient norms) and accuracy against the attack's radius."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
+
+from lib.columns import NORMS, SEMANTICS, attacks, per_seed
+from lib.drawing import INK, MUTED, RULE, colours, drawn
+from lib.families import families, permuted_targets
+from lib.results import Evidence, labels
+from lib.series import curves, headline, headline_columns, permutation
+from lib.statistics import t_half_width
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure on disk (`name`.png and `name`.svg) and the words that go with it."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    vector: bool = True
+
+
+def permutation_figure(evidence: Evidence, folder: Path) -> Picture | None:
+    """Figure 3: accuracy, gradient norm and alignment against the fraction of permuted pixels; None without such rows."""
+    frame = permutation(evidence)
+    if frame["fraction"].nunique() < 2:
+        return None
+    column = headline_columns(evidence)[headline().semantics]
+    colour = colours()[next(iter(permuted_targets()))]
+    titles = {
+        "accuracy": f"(a) Accuracy at {column.threat}, {SEMANTICS.get(column.semantics, column.semantics)}",
+        "label_norm": "(b) Norm of the label’s gradient",
+        "cosine": "(c) Cosine of gradient and own target",
+    }
+    with drawn(folder / "fig3_permutation", 9.6, 3.1) as figure:
+        for axes, (name, title) in zip(figure.subplots(1, 3), titles.items()):
+            _trend(axes, frame, name, colour)
+            axes.set_title(title, loc="left")
+            axes.set_xlabel("permuted pixels of each target")
+            axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axes.set_xticks(sorted(frame["fraction"].unique()))
+            if name == "accuracy":
+                axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+                _references(axes, evidence)
+    caption = f"{_band_words(evidence)} Dots are single seeds; 0 % is the unpermuted target set. Lines across (a): the other baselines."
+    ends = frame.groupby("fraction")["accuracy"].mean()
+    alt = (
+        f"Three line charts over the permuted fraction: accuracy goes from {ends.iloc[0]:.0%} to {ends.iloc[-1]:.0%}, with gradient norm "
+        "and cosine beside it."
+    )
+    return Picture("fig3_permutation", "Figure 3. What permuting the targets does", caption, alt)
+
+
+def norm_figure(evidence: Evidence, folder: Path) -> Picture:
+    """Figure 4: mean gradient norm of the label's logit and of the others, for every row of the main table."""
+    frame, shades, names = evidence.gradients, colours(), labels(evidence.rows)
+    rows = [key for key, row in evidence.rows.items() if row.threats == "table"]
+    means = frame.groupby("row")[["label_norm", "other_norm"]].mean()
+    logarithmic = bool(means.loc[rows, "label_norm"].max() > 8 * means.loc[rows, "label_norm"].median())
+    with drawn(folder / "fig4_gradient_norms", 7.4, 0.9 + 0.36 * len(rows)) as figure:
+        axes = figure.subplots()
+        for place, key in enumerate(rows):
+            for offset, kind in ((-0.19, "label_norm"), (0.19, "other_norm")):
+                colour = shades[key]
+                filled = colour if kind == "label_norm" else "white"
+                axes.barh(place + offset, means.loc[key, kind], 0.34, color=filled, edgecolor=colour, linewidth=1.1)
+                values = frame[frame["row"] == key][kind]
+                axes.plot(values, np.full(len(values), place + offset), "o", ms=3.2, mfc="white", mec=INK, mew=0.7)
+        axes.set_yticks(range(len(rows)), [names[key] for key in rows], color=INK, fontsize=8.5)
+        axes.invert_yaxis()
+        axes.grid(False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel("mean norm, logits per unit of pixel intensity" + (" (logarithmic)" if logarithmic else ""))
+        if logarithmic:
+            axes.set_xscale("log")
+        _key_of_bars(axes)
+    largest = max(rows, key=lambda key: means.loc[key, "label_norm"])
+    caption = "Filled: label’s logit. Outlined: mean of the other logits. Train images, evaluation mode; dots are single seeds."
+    alt = f"Bar chart of mean gradient norms; {names[largest]} has the largest label gradient, {means.loc[largest, 'label_norm']:.2f}."
+    return Picture("fig4_gradient_norms", "Figure 4. Gradient norms", caption, alt)
+
+
+def curve_figure(evidence: Evidence, folder: Path) -> Picture:
+    """Accuracy against the radius, one small panel per row, the strict attack solid and the paper's dashed."""
+    frame, norm = curves(evidence), headline().norm
+    frame = frame[frame["norm"] == norm]
+    names, shades = labels(evidence.rows), colours()
+    rows = [key for key, row in evidence.rows.items() if row.threats == "table"]
+    across = 3 if len(rows) <= 9 else 4
+    down = -(-len(rows) // across)
+    with drawn(folder / "fig5_curves", 9.6, 0.7 + 1.95 * down) as figure:
+        grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flatten()
+        for axes, key in zip(grid, rows):
+            _curves_of(axes, frame, names[key], shades[key])
+            axes.set_title(names[key], loc="left", color=INK, fontweight="bold")
+        for axes in grid[len(rows) :]:
+            axes.set_axis_off()
+        grid[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        grid[0].set_ylim(-0.02, 1.02)
+        figure.supxlabel(f"radius of the {NORMS.get(norm, norm)} ball", fontsize=9, color=INK)
+        handles = [Line2D([], [], color=INK, ls=_dash(*kind), label=_called(*kind)) for kind in attacks(evidence.accuracies)]
+        handles.append(Line2D([], [], color="#cdd2da", lw=1, label="all other rows"))
+        figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
+    caption = (
+        f"Accuracy on {evidence.images} test images, mean over seeds. Shaded: images that the weaker of two attacks leaves standing and "
+        "the stronger one does not. Radius 0 is clean accuracy."
+    )
+    alt = f"Small multiples of accuracy against the {NORMS.get(norm, norm)} radius, one panel for each of {len(rows)} training techniques."
+    return Picture("fig5_curves", "Figure 5. Accuracy against the attack’s radius", caption, alt)
+
+
+def _trend(axes: Axes, frame: pd.DataFrame, name: str, colour: str) -> None:
+    groups = frame.groupby("fraction")[name]
+    fractions, means = list(groups.groups), groups.mean().to_numpy()
+    if frame["seed"].nunique() >= 3:
+        half = np.array([t_half_width(list(values)) for _, values in groups])
+        axes.fill_between(fractions, means - half, means + half, color=colour, alpha=0.15, lw=0)
+    else:
+        axes.fill_between(fractions, groups.min(), groups.max(), color=colour, alpha=0.15, lw=0)
+    axes.plot(fractions, means, "-", color=colour, lw=2, marker="o", ms=5)
+    axes.plot(frame["fraction"], frame[name], "o", ms=3.2, mfc="white", mec=colour, mew=0.9)
+    axes.margins(y=0.15)
+
+
+def _references(axes: Axes, evidence: Evidence) -> None:
+    """Standard training and Jacobian regularization as lines across the accuracy panel."""
+    column = headline_columns(evidence)[headline().semantics]
+    kinds, names, shades = families(), labels(evidence.rows), colours()
+    for key in evidence.rows:
+        values = per_seed(evidence.accuracies, names[key], column)
+        if kinds[key] in ("standard", "jacobian") and len(values):
+            level = float(values.mean())
+            axes.axhline(level, color=shades[key], lw=1.2, ls=(0, (4, 2)))
+            axes.annotate(names[key], (1, level), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right",
+                          fontsize=8, color=shades[key])  # fmt: skip
+    axes.set_ylim(bottom=0)
+
+
+def _band_words(evidence: Evidence) -> str:
+    if len(evidence.seeds) >= 3:
+        return f"Mean over {len(evidence.seeds)} seeds with 95 % t intervals."
+    return f"Mean over {len(evidence.seeds)} seeds; the band is their range, not an interval." if len(evidence.seeds) == 2 else "One seed."
+
+
+def _key_of_bars(axes: Axes) -> None:
+    label = Line2D([], [], marker="s", ls="", color=MUTED, ms=7, label="label’s logit")
+    other = Line2D([], [], marker="s", ls="", mfc="white", mec=MUTED, ms=7, label="other logits, mean")
+    axes.legend(handles=[label, other], loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
+
+
+def _curves_of(axes: Axes, frame: pd.DataFrame, name: str, colour: str) -> None:
+    for technique, part in frame.groupby("technique", sort=False):
+        for kind, line in part.groupby(["semantics", "attack"], sort=False):
+            if technique != name and kind[0] != "paper":
+                axes.plot(line["epsilon"], line["accuracy"], color="#d5d9e0", lw=0.9, zorder=1)
+    mine = frame[frame["technique"] == name].pivot(index="epsilon", columns=["semantics", "attack"], values="accuracy")
+    axes.fill_between(mine.index, mine.min(axis=1), mine.max(axis=1), color=colour, alpha=0.14, lw=0, zorder=2)
+    for kind in mine.columns:
+        axes.plot(mine.index, mine[kind], color=colour, lw=1.9, ls=_dash(*kind), marker="o", ms=3, zorder=3)
+    axes.set_axisbelow(True)
+    axes.grid(True, color=RULE)
+
+
+def _dash(semantics: str, attack: str) -> str:
+    return "--" if semantics == "paper" else "-" if attack.startswith("pgd") else ":"
+
+
+def _called(semantics: str, attack: str) -> str:
+    return f"{SEMANTICS.get(semantics, semantics)} ({attack})"

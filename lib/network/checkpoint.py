@@ -1,0 +1,71 @@
+"""A trained model as a folder: `weights.safetensors`, `model.json` (how to build it) and `history.csv` (how it was trained)."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from lib.base.errors import InputError, require
+from lib.network import architecture
+from lib.network.architecture import Model
+
+
+def write(folder: Path, model: nn.Module, settings: Model, shape: tuple[int, int, int], classes: int, history: list[dict]) -> None:
+    """Write the three files; the folder appears under its name only when all are complete."""
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+        save_file(state, part / "weights.safetensors")
+        described = {"model": asdict(settings), "shape": list(shape), "classes": classes}
+        (part / "model.json").write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")
+        _write_history(part / "history.csv", history)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def read(folder: Path, device: torch.device) -> nn.Module:
+    """The trained model in eval mode; raises `InputError` for missing, truncated or mismatched files."""
+    described = _description(folder / "model.json")
+    model = architecture.build(Model(**described["model"]), tuple(described["shape"]), described["classes"])
+    weights = folder / "weights.safetensors"
+    require(weights.is_file(), f"expected weights at {weights}, found nothing there")
+    try:
+        model.load_state_dict(load_file(weights))
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(f"{weights} does not hold the weights that model.json describes: {' '.join(str(error).split())[:200]}") from error
+    return model.to(device).eval()
+
+
+def _description(path: Path) -> dict:
+    require(path.is_file(), f"expected a model description at {path}, found nothing there")
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+
+
+def _write_history(path: Path, history: list[dict]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of the weights file, as 64 hexadecimal digits: which network this is, whatever its folder is called."""
+    weights = folder / "weights.safetensors"
+    require(weights.is_file(), f"expected weights at {weights}, found nothing there")
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

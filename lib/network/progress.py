@@ -1,0 +1,25 @@
+"""How long something takes: a bar with rate and time left on a terminal, one plain line every few seconds elsewhere."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class _Lines(tqdm):
+    """tqdm that ends each report with a newline, for logs and pipes."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        print(msg or str(self), file=sys.stderr, flush=True)
+
+
+def progress(items: Iterable[Item], description: str, total: int | None = None, unit: str = "it") -> Iterator[Item]:
+    """Yield `items` while reporting on standard error; the interface is the same on a terminal and in a log."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, description, total, unit=unit, dynamic_ncols=True)
+    else:
+        yield from _Lines(items, description, total, unit=unit, ncols=0, mininterval=SECONDS_BETWEEN_LINES, miniters=1)

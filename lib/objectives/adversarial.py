@@ -1,0 +1,72 @@
+"""Cross-entropy on PGD examples in place of the images (Sec. 3.2; Madry et al. 2018), or on the images themselves.
+
+The loop stands here and not in lib/attacks, so that an attack can gain restarts or losses without retraining anything.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lib import balls
+from lib.base.errors import require
+from lib.network.batches import Batch
+from lib.network.model_state import frozen, mode
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`epsilon` null is standard training. `mode` is the model's mode while examples are crafted (the authors' code: train),
+    `semantics` the rules of lib/balls.py (the authors' code: paper)."""
+
+    epsilon: float | None
+    norm: Literal["l2", "linf"]
+    step_size: float
+    steps: int
+    mode: Literal["train", "eval"]
+    semantics: Literal["paper", "strict"]
+
+    def __post_init__(self) -> None:
+        require(self.epsilon is None or self.epsilon > 0, f"epsilon must be positive or null, got {self.epsilon}")
+        require(self.step_size > 0, f"step_size must be positive, got {self.step_size}")
+        require(self.steps > 0, f"steps must be positive, got {self.steps}")
+
+
+def loss(model: nn.Module, batch: Batch, noise: torch.Generator, settings: Settings) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean cross-entropy on crafted examples (clean images where epsilon is null), and the share of them classified correctly."""
+    images = batch.images if settings.epsilon is None else examples(model, batch, noise, settings)
+    logits = model(images)
+    return functional.cross_entropy(logits, batch.labels), {"train_accuracy": (logits.argmax(1) == batch.labels).float().mean()}
+
+
+def examples(model: nn.Module, batch: Batch, noise: torch.Generator, settings: Settings) -> Tensor:
+    """The last iterate of PGD from a random start, (N, C, H, W) in [0, 1] and within epsilon of the batch's images."""
+    assert settings.epsilon is not None
+    rule, images = balls.semantics(settings.semantics), batch.images
+    adversarial = balls.start(images, settings.norm, settings.epsilon, rule, _unit(images, settings.norm, rule, noise))
+    with frozen(model), mode(model, training=settings.mode == "train"):
+        for _ in range(settings.steps):
+            gradient = _loss_gradient(model, adversarial, batch.labels, rule.mean_loss)
+            adversarial = adversarial + settings.step_size * balls.steepest(gradient, settings.norm, rule.floor)
+            adversarial = balls.project(adversarial, images, settings.norm, settings.epsilon, rule)
+    return adversarial
+
+
+def _loss_gradient(model: nn.Module, images: Tensor, labels: Tensor, mean: bool) -> Tensor:
+    images = images.detach().requires_grad_(True)
+    value = functional.cross_entropy(model(images), labels, reduction="mean" if mean else "sum")
+    return torch.autograd.grad(value, images)[0]
+
+
+def _unit(images: Tensor, norm: balls.Norm, rule: balls.Semantics, noise: torch.Generator) -> Tensor:
+    """What `balls.start` asks for, from the training run's own generator."""
+    uniform = torch.rand(images.shape, generator=noise, device=images.device)
+    if norm == "linf":
+        return 2 * uniform - 1
+    if rule.start == "box":
+        return uniform
+    direction = torch.randn(images.shape, generator=noise, device=images.device)
+    radius = torch.rand(len(images), 1, 1, 1, generator=noise, device=images.device) ** (1 / images[0].numel())
+    return direction / balls.lengths(direction) * radius

@@ -1,0 +1,18 @@
+"""The simple gradient J_c(x) of the label's logit (Simonyan et al. 2014)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from lib import gradients
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Nothing to choose."""
+
+
+def maps(model: nn.Module, images: Tensor, labels: Tensor, rows: Iterable[int], settings: Settings, seed: int) -> Tensor:
+    """Signed maps (N, C, H, W) of images (N, C, H, W) in [0, 1], in logits per unit of pixel intensity."""
+    return gradients.of_label(model, images, labels)

@@ -1,0 +1,39 @@
+"""SmoothGrad (Eq. 10; Smilkov et al. 2017): the mean of J_c over noisy copies of the image, signed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lib import draws, gradients
+from lib.base.errors import require
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`samples` noisy copies with standard deviation `sigma` in units of pixel intensity. The authors' code also clamps each copy
+    to [0, 1] and adds the clean image to the mean; Eq. 10 does neither."""
+
+    samples: int
+    sigma: float
+    clamp: bool
+    include_clean: bool
+
+    def __post_init__(self) -> None:
+        require(self.samples > 0, f"samples (N) must be positive, got {self.samples}")
+        require(self.sigma > 0, f"sigma must be positive, got {self.sigma}")
+
+
+def maps(model: nn.Module, images: Tensor, labels: Tensor, rows: Iterable[int], settings: Settings, seed: int) -> Tensor:
+    """Signed maps (N, C, H, W); the noise of an image depends on `seed` and its row alone (lib/draws.py)."""
+    total = gradients.of_label(model, images, labels) if settings.include_clean else torch.zeros_like(images)
+    for noise in _noise(images, rows, settings, seed).unbind(1):
+        noisy = images + settings.sigma * noise
+        total = total + gradients.of_label(model, noisy.clamp(0, 1) if settings.clamp else noisy, labels)
+    return total / (settings.samples + settings.include_clean)
+
+
+def _noise(images: Tensor, rows: Iterable[int], settings: Settings, seed: int) -> Tensor:
+    values = draws.normal(seed, "smoothgrad", rows, (settings.samples, *images.shape[1:]))
+    return torch.from_numpy(values).to(images)

@@ -1,0 +1,38 @@
+"""Measure the input gradients of every model of one seed, image by image, in eval mode.
+
+Norms of label and non-label rows of the input-logits Jacobian (Figure 4), cosine with the model's own targets (Figure 3c) and with
+one reference target set for all.
+"""
+
+from pathlib import Path
+
+import click
+
+from lib import alignment, gradient_file, target_file
+from lib.base import image_file, params
+from lib.base.command import command, result, source
+from lib.network import batches, checkpoint, runtime
+from lib.network.progress import progress
+
+
+@command(__doc__)
+@click.argument("seed", type=click.IntRange(min=0))
+@source("--images", "Image file made by prepare-data.")
+@source("--models", "Folder with one model folder per row.")
+@source("--targets", "Folder with one file per target set.")
+@result("HDF5 file of measurements.")
+def main(seed: int, images: Path, models: Path, targets: Path, out: Path) -> None:
+    plan = params.section(alignment.Plan, "gradients")
+    device = runtime.start(seed, "analysis")
+    train = image_file.read(images, "train")
+    data = batches.on_device(train, device).take(slice(0, plan.images))
+    sets = {name: target_file.read(targets / f"{name}.h5", train)[1][: len(data)] for name in {*params.value("ir"), plan.reference}}
+    measured = {
+        row: alignment.gradients(checkpoint.read(models / row, device), data, sets[plan.reference], sets.get(row), plan)
+        for row in progress(list(params.value("rows")), "measuring gradients", unit="model")
+    }
+    gradient_file.write(out, seed, plan.reference, train.source_rows[: len(data)], measured)
+
+
+if __name__ == "__main__":
+    main()

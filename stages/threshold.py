@@ -1,0 +1,24 @@
+"""Turn saliency maps into target interpretations: zero everything inside mean ± phi·std of its own map (Sec. 3.1 of the paper)."""
+
+from pathlib import Path
+
+import click
+
+from lib import refine, target_file
+from lib.base import params
+from lib.base.command import command, result, source
+
+
+@command(__doc__)
+@source("--maps", "Maps made by extract-saliency.")
+@click.option("--chunk", type=click.IntRange(min=1), default=1000, help="Maps in memory at a time.")
+@result("HDF5 file of target interpretations.")
+def main(maps: Path, chunk: int, out: Path) -> None:
+    settings = params.section(refine.Threshold, "threshold")
+    with target_file.opened(maps) as (header, values):
+        parts = (refine.threshold(part, settings.phi) for _, part in target_file.chunks(values, chunk))
+        target_file.write(out, header.after("threshold", {"phi": settings.phi}), values.shape, parts)
+
+
+if __name__ == "__main__":
+    main()

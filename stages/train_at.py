@@ -1,0 +1,28 @@
+"""Train a network adversarially: PGD examples in place of the images (Sec. 3.2 of the paper).
+
+ROW names an entry of section `at` in params.yaml, which holds the radius and the settings of the attack.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from lib.base import params
+from lib.base.command import command, result, source
+from lib.objectives import adversarial
+from lib.training import recipe
+
+
+@command(__doc__)
+@click.argument("row")
+@click.argument("seed", type=click.IntRange(min=0))
+@source("--images", "Image file made by prepare-data.")
+@result("Folder for weights, model description and training history.")
+def main(row: str, seed: int, images: Path, out: Path) -> None:
+    settings = params.section(adversarial.Settings, "at", row)
+    recipe.train(partial(adversarial.loss, settings=settings), "student", seed, images, out)
+
+
+if __name__ == "__main__":
+    main()

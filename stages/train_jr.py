@@ -1,0 +1,28 @@
+"""Train a network with Jacobian regularization: cross-entropy plus a penalty on its input-logits Jacobian (Eq. 13 of the paper).
+
+ROW names an entry of section `jr` in params.yaml: lambda_j, the form of the penalty, and how many random projections estimate it.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from lib.base import params
+from lib.base.command import command, result, source
+from lib.objectives import jacobian
+from lib.training import recipe
+
+
+@command(__doc__)
+@click.argument("row")
+@click.argument("seed", type=click.IntRange(min=0))
+@source("--images", "Image file made by prepare-data.")
+@result("Folder for weights, model description and training history.")
+def main(row: str, seed: int, images: Path, out: Path) -> None:
+    settings = params.section(jacobian.Settings, "jr", row)
+    recipe.train(partial(jacobian.loss, settings=settings), "student", seed, images, out)
+
+
+if __name__ == "__main__":
+    main()
