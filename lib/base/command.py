@@ -1,6 +1,10 @@
-"""What every command shares: it explains itself by its module's docstring and reports bad input as one sentence."""
+"""What every command shares: it explains itself by its module's docstring, reports bad input as one sentence, and can be timed."""
 
-from collections.abc import Callable
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,8 @@ def command(doc: str | None) -> Callable[[Callable[..., None]], click.Command]:
         @wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
             try:
-                function(*args, **kwargs)
+                with _timed():
+                    function(*args, **kwargs)
             except InputError as error:
                 raise click.ClickException(str(error)) from error
 
@@ -34,3 +39,20 @@ def source(name: str, help: str, **settings: Any) -> Callable:
 def result(help: str = "Where the result goes; it appears there only when complete.") -> Callable:
     """The required option --out."""
     return click.option("--out", type=click.Path(path_type=Path), required=True, help=help)
+
+
+@contextmanager
+def _timed() -> Iterator[None]:
+    """Where STAGE_TIMES names a file, add a line to it: the stage, seconds from process start to here, seconds of work."""
+    log = os.environ.get("STAGE_TIMES")
+    if log is None:
+        yield
+        return
+    import psutil  # only for the benchmark
+
+    entered = time.time()
+    startup = entered - psutil.Process().create_time()
+    yield
+    line = {"stage": os.environ.get("DVC_STAGE", "?"), "startup": startup, "work": time.time() - entered}
+    with open(log, "a") as file:
+        file.write(json.dumps(line) + "\n")

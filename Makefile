@@ -1,0 +1,43 @@
+# Everything starts here; the first call of any target makes the environment in .venv.
+PYTHON ?= python3
+NAME ?= quick
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help env repro test lint scale benchmark lock clean
+.DEFAULT_GOAL := help
+
+help:  ## Say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+env: .venv/ready  ## Make the environment: Python packages as pinned in requirements.lock, installed with uv
+
+.venv/ready: requirements.lock
+	test -x .venv/bin/uv || { $(PYTHON) -m venv .venv && .venv/bin/python -m pip install --quiet uv; }
+	uv pip sync --quiet --compile-bytecode --python .venv/bin/python requirements.lock
+	touch $@
+
+repro: env  ## Rebuild everything that is out of date, from raw images to the report
+	dvc repro
+	@echo "The report is report/index.html; the tables and figures beside it are made from report/results.csv."
+
+test: env lint  ## Lint, types and tests
+	python -m pytest -n 2
+
+lint: env
+	ruff check lib stages tests tools
+	ruff format --check lib stages tests tools
+	mypy
+
+scale: env  ## Choose a parameter set: make scale NAME=quick | mnist | cifar10 | cifar10_small
+	python -m tools.scale $(NAME)
+
+benchmark: env  ## Rebuild everything in a fresh clone with an empty cache and print where the time went
+	python -m tools.benchmark
+
+lock:  ## Resolve pyproject.toml anew into requirements.lock (needs uv)
+	uv pip compile pyproject.toml --group dev --python-version 3.11 --no-emit-index-url --no-header --quiet -o requirements.lock
+
+clean:  ## Remove results of rows that params.yaml no longer has, and whatever else the pipeline did not write
+	git clean -fdXq models results data/maps data/targets report
+	dvc checkout
