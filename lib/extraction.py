@@ -2,12 +2,14 @@
 
 import importlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from lib import draws
 from lib.base.errors import require
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating
@@ -15,7 +17,7 @@ from lib.network.progress import progress
 
 
 def method(name: str) -> ModuleType:
-    """The file of lib/saliency called `name`; it offers `Settings` and `maps`."""
+    """The file of lib/saliency called `name`; it offers `Settings` and `maps(model, images, labels, settings, noise)`."""
     known = importlib.util.find_spec(f"lib.saliency.{name}") if name.isidentifier() else None
     require(known is not None, f"saliency method must be a file in lib/saliency, got {name!r}")
     return importlib.import_module(f"lib.saliency.{name}")
@@ -27,5 +29,14 @@ def chunks(model: nn.Module, data: Batch, chosen: ModuleType, settings: object, 
     with evaluating(model):
         for first in progress(range(0, len(data), size), "saliency maps", unit="chunk"):
             part = data.take(slice(first, first + size))
-            rows = range(first, first + len(part))
-            yield chosen.maps(model, part.images, part.labels, rows, settings, seed).cpu().numpy()
+            noise = noise_of(part.images, range(first, first + len(part)), seed)
+            yield chosen.maps(model, part.images, part.labels, settings, noise).cpu().numpy()
+
+
+def noise_of(images: Tensor, rows: Iterable[int], seed: int) -> Callable[[int], Tensor]:
+    """`noise(samples)` gives standard normal numbers (N, samples, C, H, W) on the images' device.
+
+    What an image gets depends on `seed` and its row alone (lib/draws.py), not on the chunk or the device.
+    """
+    shape = tuple(images.shape[1:])
+    return lambda samples: torch.from_numpy(draws.normal(seed, "saliency", rows, (samples, *shape))).to(images)

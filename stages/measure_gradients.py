@@ -7,6 +7,7 @@ one reference target set for all.
 from pathlib import Path
 
 import click
+import numpy as np
 
 from lib import alignment, gradient_file, target_file
 from lib.base import image_file, params
@@ -31,7 +32,7 @@ def main(seed: int, images: Path, models: Path, targets: Path, out: Path) -> Non
         row: alignment.gradients(checkpoint.read(models / row, device), data, sets[plan.reference], sets.get(row), plan)
         for row in progress(list(params.value("rows")), "measuring gradients", unit="model")
     }
-    gradient_file.write(out, seed, plan.reference, train.source_rows[: len(data)], measured)
+    gradient_file.write(out, seed, plan.reference, np.arange(len(data)), measured)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ import os
 import shutil
 from pathlib import Path
 
-from lib import figures, galleries, page, results, series, table_formats, tables
 from lib.base import image_file
 from lib.base.command import command, result, source
 from lib.base.image_file import Split
-from lib.figures import Picture
-from lib.results import Evidence
+from lib.report import figures, galleries, page, series, table_formats, tables
+from lib.report.figures import Picture
+from lib.report.results import Evidence, read
 from lib.rows import seeds
 
 
@@ -25,7 +25,7 @@ from lib.rows import seeds
 @result("Folder of the report; files of other names in it are left alone.")
 def main(images: Path, targets: Path, results: Path, gradients: Path, out: Path) -> None:
     train = image_file.read(images, "train")
-    evidence = _read(results, gradients, train)
+    evidence = read(results, gradients, image_file.read(images, "test"))
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -71,10 +71,6 @@ def move(part: Path, out: Path) -> None:
         if entry.is_dir():
             shutil.rmtree(out / entry.name, ignore_errors=True)
         os.replace(entry, out / entry.name)
-
-
-def _read(attacks: Path, gradients: Path, train: Split) -> Evidence:
-    return results.read(attacks, gradients, train.dataset)
 
 
 if __name__ == "__main__":

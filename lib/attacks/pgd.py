@@ -3,10 +3,11 @@
 paper: mean cross-entropy over a batch, L2 gradients divided by at least 1e-6, start on the sphere towards a uniform image, the last
 iterate decides, accuracy is the mean over independent runs, published step sizes.
 strict: losses summed over images, taken in turn by the restarts, one of them indifferent to the scale of the logits; start uniform in
-the ball; step 2.5 epsilon / steps; any fooled iterate counts; restarts only on survivors, the worst case per image; an image that
-falls at a smaller radius falls at every larger one of the same norm.
+the ball; a step that decays to zero along a cosine; any fooled iterate counts; restarts only on survivors, the worst case per image;
+an image that falls at a smaller radius falls at every larger one of the same norm.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -25,7 +26,8 @@ from lib.rows import Threat
 
 @dataclass(frozen=True)
 class Settings:
-    """Section `attacks.pgd`. `paper_batch_size` divides the paper's gradients, whatever the size of the batches computed here."""
+    """Section `attacks.pgd`. `paper_batch_size` divides the paper's gradients, whatever the size of the batches computed here.
+    `strict_step` is the first step of the strict attack in units of epsilon / steps."""
 
     seed: int
     steps: int
@@ -33,10 +35,12 @@ class Settings:
     semantics: list[Literal["paper", "strict"]]
     paper_batch_size: int
     strict_losses: list[Literal["margin", "cross_entropy"]]
+    strict_step: float
 
     def __post_init__(self) -> None:
         for name in ("steps", "restarts", "paper_batch_size"):
             require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
+        require(self.strict_step > 0, f"strict_step must be positive, got {self.strict_step}")
         require(len(self.semantics) > 0, "semantics must name at least one of paper, strict")
         require(len(self.strict_losses) > 0, "strict_losses must name at least one of margin, cross_entropy")
 
@@ -72,7 +76,7 @@ def strict(model: nn.Module, batch: Batch, rows: np.ndarray, threats: list[Threa
     standing = {threat.norm: np.ones(len(batch), bool) for threat in threats}
     found: dict[Threat, Record] = {}
     for threat in sorted(threats, key=lambda one: one.epsilon):
-        step_size = 2.5 * threat.epsilon / settings.steps
+        step_size = settings.strict_step * threat.epsilon / settings.steps
         survived = []
         for restart in range(settings.restarts):
             alive = standing[threat.norm]
@@ -95,6 +99,15 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of each image, (N,)."""
     return functional.cross_entropy(logits, labels, reduction="none")
+
+
+def decayed(first: float, step: int, steps: int) -> float:
+    """The length of a step, from `first` to zero along half a cosine: large steps to search, small ones to settle.
+
+    >>> decayed(1.0, 0, 40), decayed(1.0, 20, 40)
+    (1.0, 0.5)
+    """
+    return first * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"margin": margin, "cross_entropy": cross_entropy}
@@ -142,7 +155,8 @@ def _strict_run(
             images, labels, adversarial, gradient = images[right], labels[right], adversarial[right], gradient[right]
         if len(place) == 0 or step == settings.steps:
             break
-        adversarial = adversarial + step_size * balls.steepest(gradient, threat.norm, rule.floor)
+        length = decayed(step_size, step, settings.steps)
+        adversarial = adversarial + length * balls.steepest(gradient, threat.norm, rule.floor)
         adversarial = balls.project(adversarial, images, threat.norm, threat.epsilon, rule)
     return survived
 

@@ -1,6 +1,6 @@
 """The simple gradient J_c(x) of the label's logit (Simonyan et al. 2014)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -13,6 +13,6 @@ class Settings:
     """Nothing to choose."""
 
 
-def maps(model: nn.Module, images: Tensor, labels: Tensor, rows: Iterable[int], settings: Settings, seed: int) -> Tensor:
-    """Signed maps (N, C, H, W) of images (N, C, H, W) in [0, 1], in logits per unit of pixel intensity."""
+def maps(model: nn.Module, images: Tensor, labels: Tensor, settings: Settings, noise: Callable[[int], Tensor]) -> Tensor:
+    """Signed maps (N, C, H, W) of images (N, C, H, W) in [0, 1], in logits per unit of pixel intensity; no noise is asked for."""
     return gradients.of_label(model, images, labels)

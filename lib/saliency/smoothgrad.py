@@ -1,12 +1,12 @@
 """SmoothGrad (Eq. 10; Smilkov et al. 2017): the mean of J_c over noisy copies of the image, signed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from lib import draws, gradients
+from lib import gradients
 from lib.base.errors import require
 
 
@@ -25,15 +25,10 @@ class Settings:
         require(self.sigma > 0, f"sigma must be positive, got {self.sigma}")
 
 
-def maps(model: nn.Module, images: Tensor, labels: Tensor, rows: Iterable[int], settings: Settings, seed: int) -> Tensor:
-    """Signed maps (N, C, H, W); the noise of an image depends on `seed` and its row alone (lib/draws.py)."""
+def maps(model: nn.Module, images: Tensor, labels: Tensor, settings: Settings, noise: Callable[[int], Tensor]) -> Tensor:
+    """Signed maps (N, C, H, W) of images (N, C, H, W) in [0, 1]; `noise(n)` gives each image its n standard normal draws."""
     total = gradients.of_label(model, images, labels) if settings.include_clean else torch.zeros_like(images)
-    for noise in _noise(images, rows, settings, seed).unbind(1):
-        noisy = images + settings.sigma * noise
+    for draw in noise(settings.samples).unbind(1):
+        noisy = images + settings.sigma * draw
         total = total + gradients.of_label(model, noisy.clamp(0, 1) if settings.clamp else noisy, labels)
     return total / (settings.samples + settings.include_clean)
-
-
-def _noise(images: Tensor, rows: Iterable[int], settings: Settings, seed: int) -> Tensor:
-    values = draws.normal(seed, "smoothgrad", rows, (settings.samples, *images.shape[1:]))
-    return torch.from_numpy(values).to(images)

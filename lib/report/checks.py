@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lib.columns import SEMANTICS, table_columns
-from lib.families import families, permuted_targets, teacher_targets
-from lib.findings import accuracy, difference
-from lib.results import Evidence, labels
-from lib.series import headline_columns, permutation
+from lib.report.columns import SEMANTICS, table_columns
+from lib.report.families import families, permuted_targets, teacher_targets
+from lib.report.findings import accuracy, comparable, difference, signed
+from lib.report.results import Evidence, labels
+from lib.report.series import headline, headline_columns, permutation
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Check:
 
 def checks(evidence: Evidence) -> list[Check]:
     """Every expectation that the rows at hand allow to test."""
-    tests: list[Callable[[Evidence], Iterator[Check]]] = [_defended, _ordered, _strict_below_paper, _norms, _alignment]
+    tests: list[Callable[[Evidence], Iterator[Check]]] = [_defended, _ordered, _permuted, _strict_below_paper, _norms, _alignment]
     return [check for test in tests for check in test(evidence)]
 
 
@@ -58,14 +58,14 @@ def _pairs(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
     others = [row for row in targets if row in shown and kinds[row] == "non_robust"]
     for first in robust:
         for second in others:
-            if targets[first][1] == targets[second][1]:
+            if targets[first][1] == targets[second][1] and comparable(evidence, first, second):
                 yield first, second, f"A robust teacher’s targets beat a non-robust teacher’s ({targets[first][1]})"
     source = next(iter(permuted_targets()))
     if source in shown:
         for second in permuted_targets():
             if second in shown and second != source:
                 yield source, second, "The targets beat the same targets with their pixels permuted"
-        for second in (row for row in shown if kinds[row] == "jacobian" and evidence.rows[row].group == evidence.rows[source].group):
+        for second in (row for row in shown if kinds[row] == "jacobian" and comparable(evidence, row, source)):
             yield source, second, "Interpretation Regularization beats Jacobian Regularization"
         for second in robust:
             if targets[second] == (targets[source][0], "simple") and second != source:
@@ -92,7 +92,7 @@ def _strict_below_paper(evidence: Evidence) -> Iterator[Check]:
     if gaps:
         worst, where = max(gaps)
         claim = "The strict attack never leaves more images standing than the paper’s"
-        yield Check(claim, "all cells", f"smallest gap: {where}", f"{100 * worst:+.1f}", worst <= 0, None)
+        yield Check(claim, "all cells", f"smallest gap: {where}", signed(100 * worst), worst <= 0, None)
 
 
 def _norms(evidence: Evidence) -> Iterator[Check]:
@@ -103,22 +103,34 @@ def _norms(evidence: Evidence) -> Iterator[Check]:
         names = labels(evidence.rows)
         numbers = f"largest: {names[largest]} {means[largest]:.2f} · {names[standard]} {means[standard]:.2f}"
         claim = "Every defended network has smaller label gradients than standard training"
-        yield Check(claim, "gradients", numbers, f"{means[largest] - means[standard]:+.2f}", bool(means[largest] < means[standard]), None)
+        yield Check(claim, "gradients", numbers, signed(means[largest] - means[standard], 2), bool(means[largest] < means[standard]), None)
 
 
 def _alignment(evidence: Evidence) -> Iterator[Check]:
     frame = permutation(evidence)
     if frame["fraction"].nunique() > 1:
-        means = frame.groupby("fraction")[["cosine", "accuracy"]].mean()
-        for name, claim, where in (
-            ("cosine", "Gradients align less with their targets, the more of these is permuted", "gradients"),
-            ("accuracy", "Robust accuracy falls, the more of the targets is permuted", "figure 3a"),
-        ):
-            values = list(means[name])
-            falls = all(before > after for before, after in zip(values, values[1:]))
-            scale, digits = (100, 1) if name == "accuracy" else (1, 2)
-            numbers = " → ".join(f"{scale * value:.{digits}f}" for value in values)
-            yield Check(claim, where, numbers, f"{scale * (values[-1] - values[0]):+.{digits}f}", falls, None)
+        values = list(frame.groupby("fraction")["cosine"].mean())
+        falls = all(before > after for before, after in zip(values, values[1:]))
+        claim = "Gradients align less with their targets, the more of these is permuted"
+        yield Check(claim, "gradients", _sequence(values, 2), signed(values[-1] - values[0], 2), falls, None)
+
+
+def _permuted(evidence: Evidence) -> Iterator[Check]:
+    """Accuracy over the permuted fraction: if it falls throughout, is the whole fall clear; if not, is its largest rise?"""
+    column = headline_columns(evidence)[headline().semantics]
+    present = [row for row in permuted_targets() if row in evidence.rows]
+    if len(present) > 1:
+        rises = [difference(evidence, after, before, column) for before, after in zip(present, present[1:])]
+        largest = max(rises, key=lambda rise: rise.points)
+        falls = largest.points < 0
+        found = difference(evidence, present[-1], present[0], column) if falls else largest
+        numbers = _sequence([100 * accuracy(evidence, row, column) for row in present], 1)
+        claim = "Robust accuracy falls with every further share of the targets that is permuted"
+        yield Check(claim, "figure 3a", numbers, found.interval, falls, found.clear)
+
+
+def _sequence(values: list[float], digits: int) -> str:
+    return " → ".join(f"{value:.{digits}f}" for value in values)
 
 
 def _defended_rows(evidence: Evidence) -> tuple[list[str], str | None]:

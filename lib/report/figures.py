@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from lib.columns import NORMS, SEMANTICS, attacks, per_seed
-from lib.drawing import INK, MUTED, RULE, colours, drawn
-from lib.families import families, permuted_targets
-from lib.results import Evidence, labels
-from lib.series import curves, headline, headline_columns, permutation
-from lib.statistics import t_half_width
+from lib.report.columns import NORMS, SEMANTICS, attacks, per_seed
+from lib.report.drawing import INK, MUTED, RULE, colours, drawn
+from lib.report.families import families, permuted_targets
+from lib.report.results import Evidence, labels
+from lib.report.series import curves, headline, headline_columns, permutation
+from lib.report.statistics import t_half_width
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,13 @@ class Picture:
     title: str
     caption: str
     alt: str
+    inches: float
     vector: bool = True
+
+    @property
+    def width(self) -> int:
+        """How wide a page shows it, in CSS pixels."""
+        return round(108 * self.inches)
 
 
 def permutation_figure(evidence: Evidence, folder: Path) -> Picture | None:
@@ -50,13 +56,15 @@ def permutation_figure(evidence: Evidence, folder: Path) -> Picture | None:
             if name == "accuracy":
                 axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
                 _references(axes, evidence)
-    caption = f"{_band_words(evidence)} Dots are single seeds; 0 % is the unpermuted target set. Lines across (a): the other baselines."
+    caption = (
+        f"{_band_words(evidence)} Dots are single seeds; 0 % is the unpermuted target set. Dashed lines in (a): standard training and JR."
+    )
     ends = frame.groupby("fraction")["accuracy"].mean()
     alt = (
         f"Three line charts over the permuted fraction: accuracy goes from {ends.iloc[0]:.0%} to {ends.iloc[-1]:.0%}, with gradient norm "
         "and cosine beside it."
     )
-    return Picture("fig3_permutation", "Figure 3. What permuting the targets does", caption, alt)
+    return Picture("fig3_permutation", "Figure 3. What permuting the targets does", caption, alt, 9.6)
 
 
 def norm_figure(evidence: Evidence, folder: Path) -> Picture:
@@ -85,7 +93,7 @@ def norm_figure(evidence: Evidence, folder: Path) -> Picture:
     largest = max(rows, key=lambda key: means.loc[key, "label_norm"])
     caption = "Filled: label’s logit. Outlined: mean of the other logits. Train images, evaluation mode; dots are single seeds."
     alt = f"Bar chart of mean gradient norms; {names[largest]} has the largest label gradient, {means.loc[largest, 'label_norm']:.2f}."
-    return Picture("fig4_gradient_norms", "Figure 4. Gradient norms", caption, alt)
+    return Picture("fig4_gradient_norms", "Figure 4. Gradient norms", caption, alt, 7.4)
 
 
 def curve_figure(evidence: Evidence, folder: Path) -> Picture:
@@ -114,7 +122,7 @@ def curve_figure(evidence: Evidence, folder: Path) -> Picture:
         "the stronger one does not. Radius 0 is clean accuracy."
     )
     alt = f"Small multiples of accuracy against the {NORMS.get(norm, norm)} radius, one panel for each of {len(rows)} training techniques."
-    return Picture("fig5_curves", "Figure 5. Accuracy against the attack’s radius", caption, alt)
+    return Picture("fig5_curves", "Figure 5. Accuracy against the attack’s radius", caption, alt, 9.6)
 
 
 def _trend(axes: Axes, frame: pd.DataFrame, name: str, colour: str) -> None:

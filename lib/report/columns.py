@@ -6,7 +6,7 @@ import pandas as pd
 
 from lib.rows import threats
 
-SEMANTICS = {"paper": "paper's attack", "strict": "strict attack"}
+SEMANTICS = {"paper": "paper’s attack", "strict": "strict attack"}
 NORMS = {"l2": "L2", "linf": "L∞"}
 
 

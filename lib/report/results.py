@@ -14,8 +14,10 @@ import pandas as pd
 from lib import gradient_file, outcome_file
 from lib.base import params
 from lib.base.errors import require
+from lib.base.image_file import Split
 from lib.gradient_file import Gradients
 from lib.outcome_file import Outcomes
+from lib.report.columns import Column
 from lib.rows import Row, rows, seeds, threats
 
 COLUMNS = ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsilon", "accuracy", "n"]
@@ -24,7 +26,8 @@ COLUMNS = ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsil
 @dataclass(frozen=True)
 class Evidence:
     """Everything measured: `accuracies` with `COLUMNS`; `gradients` with row, seed, label_norm, other_norm, cosine_reference and
-    cosine_target; `examples`, the gradients kept as maps of the first seed, whose train rows are `example_rows`.
+    cosine_target; `examples`, the gradients kept as maps of the first seed, whose train rows are `example_rows`; `per_image`, of each
+    technique and column, how often every test image was classified correctly (n,), as a mean over seeds, for paired differences.
     """
 
     dataset: str
@@ -34,6 +37,7 @@ class Evidence:
     gradients: pd.DataFrame
     examples: dict[str, np.ndarray]
     example_rows: np.ndarray
+    per_image: dict[tuple[str, Column], np.ndarray]
 
     @property
     def images(self) -> int:
@@ -41,16 +45,16 @@ class Evidence:
         return int(self.accuracies["n"].iloc[0])
 
 
-def read(attacks: Path, gradients: Path, dataset: str) -> Evidence:
-    """Read the whole grid that params.yaml asks for; raises `InputError` if it is not exactly that grid, or not of one piece."""
+def read(attacks: Path, gradients: Path, test: Split) -> Evidence:
+    """Read the whole grid that params.yaml asks for; raises `InputError` unless it is exactly that grid, all of it found on `test`."""
     require_grid(attacks, gradients)
-    outcomes = [_outcomes(attacks, place, dataset) for place in _places()]
-    _require_same_images(outcomes)
+    outcomes = [_outcomes(attacks, place, test.dataset) for place in _places()]
+    _require_same_images(outcomes, test)
     measured = [_gradients(gradients / f"{seed}.h5", seed) for seed in seeds()]
     frame = pd.concat([_norms(seed, models) for seed, (_, models) in zip(seeds(), measured)], ignore_index=True)
     example_rows, models = measured[0]
     examples = {row: model.maps for row, model in models.items()}
-    return Evidence(dataset, rows(), seeds(), _accuracies(outcomes), frame, examples, example_rows)
+    return Evidence(test.dataset, rows(), seeds(), _accuracies(outcomes), frame, examples, example_rows, _per_image(outcomes))
 
 
 def labels(found: dict[str, Row]) -> dict[str, str]:
@@ -105,12 +109,14 @@ def _require_threats(path: Path, found: Outcomes) -> None:
     require(bool(semantics) and semantics == asked, f"{path} has records of semantics {sorted(semantics)}, expected {sorted(asked)}")
 
 
-def _require_same_images(outcomes: list[Outcomes]) -> None:
+def _require_same_images(outcomes: list[Outcomes], test: Split) -> None:
     first = outcomes[0]
     for other in outcomes[1:]:
         same = other.images_digest == first.images_digest and np.array_equal(other.rows, first.rows)
         names = [_name((found.seed, found.row, found.suite)) for found in (first, other)]
         require(same, f"all outcomes must come from the same test images, those of {names[0]} and {names[1]} do not")
+    found, now = first.images_digest[:12], test.digest[:12]
+    require(found == now, f"the outcomes come from test images of digest {found}, the image file now holds {now}")
     asked = params.value("evaluation", "images")
     require(asked in (None, len(first.rows)), f"the outcomes are of {len(first.rows)} images, but evaluation.images asks for {asked}")
 
@@ -126,6 +132,17 @@ def _accuracies(outcomes: list[Outcomes]) -> pd.DataFrame:
         for record in found.records:
             lines.append((*start, record.semantics, record.attack, record.norm, record.epsilon, record.accuracy, len(found.rows)))
     return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def _per_image(outcomes: list[Outcomes]) -> dict[tuple[str, Column], np.ndarray]:
+    names = labels(rows())
+    found: dict[tuple[str, Column], list[np.ndarray]] = {}
+    for one in outcomes:
+        for record in one.records:
+            column = Column(record.semantics, record.attack, record.norm, record.epsilon)
+            correct = record.correct.mean(0) if record.aggregate == "mean" else record.correct.all(0)
+            found.setdefault((names[one.row], column), []).append(np.asarray(correct, dtype=float))
+    return {key: np.mean(values, 0) for key, values in found.items()}
 
 
 def _gradients(path: Path, seed: int) -> tuple[np.ndarray, dict[str, Gradients]]:

@@ -12,10 +12,10 @@ from lib import target_file
 from lib.base import params
 from lib.base.errors import require
 from lib.base.image_file import Split
-from lib.drawing import INK, MUTED, drawn
-from lib.families import is_robust, permuted_targets, teacher_targets
-from lib.figures import Picture
-from lib.results import Evidence, labels
+from lib.report.drawing import INK, MUTED, drawn
+from lib.report.families import is_robust, permuted_targets, teacher_targets
+from lib.report.figures import Picture
+from lib.report.results import Evidence, labels
 
 SHORT = {"simple": "simp", "smoothgrad": "SmG"}
 COLOURS = "RdBu_r"
@@ -37,7 +37,7 @@ def target_figure(train: Split, targets: Path, folder: Path) -> Picture | None:
     _draw(folder / "fig1_targets", _pixels(train, rows), columns)
     caption = f"Target interpretations after the threshold: R from a robust teacher, NR from a non-robust one. {SCALE}"
     alt = f"Grid of {len(rows)} images, each with its target interpretations: {'; '.join(columns)}."
-    return Picture("fig1_targets", "Figure 1. What the students are asked to resemble", caption, alt, vector=False)
+    return Picture("fig1_targets", "Figure 1. What the students are asked to resemble", caption, alt, _width(columns), vector=False)
 
 
 def permuted_figure(train: Split, targets: Path, folder: Path) -> Picture | None:
@@ -50,7 +50,7 @@ def permuted_figure(train: Split, targets: Path, folder: Path) -> Picture | None
     _draw(folder / "fig2_permuted", _pixels(train, rows), columns)
     caption = f"The targets {params.value('permute', 'source')} with a growing share of their pixels permuted. {SCALE}"
     alt = f"Grid of {len(rows)} images, each with its target after permuting {', '.join(columns)} of the pixels."
-    return Picture("fig2_permuted", "Figure 2. Taking the interpretation out of the targets", caption, alt, vector=False)
+    return Picture("fig2_permuted", "Figure 2. Taking the interpretation out of the targets", caption, alt, _width(columns), vector=False)
 
 
 def gradient_figure(evidence: Evidence, train: Split, folder: Path) -> Picture | None:
@@ -65,7 +65,7 @@ def gradient_figure(evidence: Evidence, train: Split, folder: Path) -> Picture |
     _draw(folder / "fig6_gradients", _pixels(train, rows[places]), columns)
     caption = f"Gradient of the label’s logit at train images, one column per training technique, first seed. {SCALE}"
     alt = f"Grid of {len(places)} images with the input gradients of {len(shown)} trained networks."
-    return Picture("fig6_gradients", "Figure 6. The gradients that training produced", caption, alt, vector=False)
+    return Picture("fig6_gradients", "Figure 6. The gradients that training produced", caption, alt, _width(columns), vector=False)
 
 
 def chosen_rows(train: Split) -> np.ndarray:
@@ -100,7 +100,7 @@ def _draw(path: Path, images: np.ndarray, columns: dict[str, np.ndarray]) -> Non
     """Images in the first column, then one column of maps (N, C, H, W) under each heading."""
     count, wide = len(images), len(columns) + 1
     extra = 0.2 if any("\n" in heading for heading in columns) else 0
-    with drawn(path, 0.25 + 1.02 * wide, 0.75 + extra + 1.02 * count) as figure:
+    with drawn(path, _width(columns), 0.75 + extra + 1.02 * count) as figure:
         grid = figure.subplots(count, wide, squeeze=False)
         for line, image in enumerate(images):
             _image(grid[line, 0], image)
@@ -109,6 +109,11 @@ def _draw(path: Path, images: np.ndarray, columns: dict[str, np.ndarray]) -> Non
         for axes, heading in zip(grid[0], ["image", *columns]):
             axes.set_title(heading, fontsize=8.5, color=INK)
         _legend(figure, grid)
+
+
+def _width(columns: dict[str, np.ndarray]) -> float:
+    """In inches, with the column of images."""
+    return 0.25 + 1.02 * (len(columns) + 1)
 
 
 def _image(axes: Axes, image: np.ndarray) -> None:
@@ -134,5 +139,5 @@ def _bare(axes: Axes) -> None:
 def _legend(figure: Figure, grid: np.ndarray) -> None:
     bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), COLOURS), ax=grid, location="bottom", shrink=0.45, aspect=40, pad=0.015)
     bar.set_ticks([-1, 0, 1], labels=["against the label", "0", "for the label"], fontsize=7.5, color=MUTED)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(length=0)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lib import published
-from lib.columns import CLEAN, Column, per_seed, table_columns
-from lib.results import Evidence, labels
-from lib.statistics import t_half_width, wilson
+from lib.report import published
+from lib.report.columns import CLEAN, Column, per_seed, table_columns
+from lib.report.results import Evidence, labels
+from lib.report.statistics import t_half_width, wilson
 
 MARKS = ("best", "second", "third")
 ENOUGH_FOR_TWO_DECIMALS = 5000
@@ -66,7 +66,7 @@ def build(evidence: Evidence) -> Table:
                 _rank(cells, members, index)
     lines, previous = [], None
     for key, row in shown.items():
-        header = row.group if row.group and row.group != previous else ""
+        header = row.group if row.group not in (None, published.NO_GROUP, previous) else ""
         lines.append(Line(row.technique, row.group or "", header, tuple(cells[key])))
         previous = row.group
     number = 2 if evidence.dataset == "cifar10" else 1

@@ -7,9 +7,9 @@ import pandas as pd
 
 from lib.base import params
 from lib.base.errors import require
-from lib.columns import CLEAN, Column, at_threat, attacks, per_seed, radius
-from lib.families import permuted_targets
-from lib.results import Evidence, labels
+from lib.report.columns import CLEAN, Column, at_threat, attacks, per_seed, radius
+from lib.report.families import permuted_targets
+from lib.report.results import Evidence, labels
 from lib.rows import threats
 
 

@@ -8,17 +8,18 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from lib.base import params
-from lib.checks import Check, checks
-from lib.columns import SEMANTICS
-from lib.figures import Picture
-from lib.findings import answer, standings
-from lib.results import Evidence
-from lib.series import headline_columns
-from lib.statistics import wilson
-from lib.tables import Table
+from lib.report.checks import Check, checks
+from lib.report.columns import SEMANTICS
+from lib.report.figures import Picture
+from lib.report.findings import answer, standings
+from lib.report.results import Evidence
+from lib.report.series import headline_columns
+from lib.report.statistics import wilson
+from lib.report.tables import Table
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
-FULL_TRAINING_SET = {"mnist5k": 60_000, "mnist": 60_000, "cifar10": 50_000}
+# Train images, width and epochs of the paper (Sec. 4.2 and 4.3).
+PAPER = {"mnist5k": (60_000, 1, 100), "mnist": (60_000, 1, 100), "cifar10": (50_000, 10, 200)}
 
 
 @dataclass(frozen=True)
@@ -43,21 +44,26 @@ def render(evidence: Evidence, train_images: int, table: Table, pictures: list[P
         answer=answer(evidence),
         overview=overview(evidence),
         scale=_scale(evidence, train_images),
-        replica=is_replica(evidence.dataset, train_images),
+        replica=smaller_than_paper(evidence.dataset, train_images),
         table=table,
         pictures=[(picture, _inlined(picture, folder)) for picture in pictures],
         attacks=_attacks(),
-        semantics=SEMANTICS,
+        measured={name: SEMANTICS.get(name, name) for name in headline_columns(evidence)},
         checks=_grouped(found),
         passed=sum(check.holds for check in found),
         asked=len(found),
     )
 
 
-def is_replica(dataset: str, train_images: int) -> bool:
-    """Whether this run is smaller than the paper's: fewer train images, a narrower network or fewer epochs."""
-    full = FULL_TRAINING_SET.get(dataset)
-    return full is None or train_images < full or params.value("model", "width") < 1
+def smaller_than_paper(dataset: str, train_images: int) -> list[str]:
+    """In what this run is smaller than the paper's experiment, in words; empty where it is not."""
+    if dataset not in PAPER:
+        return ["the dataset is none of the paper’s"]
+    images, wide, epochs = PAPER[dataset]
+    width, trained = params.value("model", "width"), params.value("training", "epochs")
+    found = [f"{train_images:,} train images instead of {images:,}"] * (train_images < images)
+    found += [f"width {width:g} instead of {wide}"] * (width < wide)
+    return found + [f"{trained} epochs instead of {epochs}"] * (trained < epochs)
 
 
 def overview(evidence: Evidence) -> list[tuple[str, str, list[Bar]]]:

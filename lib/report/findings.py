@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from lib.columns import SEMANTICS, Column, per_seed
-from lib.families import FAMILIES, NAMES, Family, families
-from lib.results import Evidence, labels
-from lib.series import headline_columns
-from lib.statistics import newcombe
+from lib.report.columns import SEMANTICS, Column, per_seed
+from lib.report.families import FAMILIES, NAMES, Family, families
+from lib.report.results import Evidence, labels
+from lib.report.series import headline_columns
+from lib.report.statistics import paired
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`first` minus `second`, two accuracies on the same number of images, with a 95 % interval over images; all fractions."""
+    """`first` minus `second`, two accuracies on the same images, with the 95 % interval of the paired difference; all fractions."""
 
     first: float
     second: float
@@ -31,7 +31,7 @@ class Difference:
     @property
     def interval(self) -> str:
         """`+21.4 [+12.0, +30.1]`, in percentage points."""
-        return f"{self.points:+.1f} [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+        return f"{signed(self.points)} [{signed(100 * self.low)}, {signed(100 * self.high)}]"
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,21 @@ class Standing:
         return NAMES[self.family]
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """A difference as people print it.
+
+    >>> signed(-4.26), signed(0.5, 2)
+    ('−4.3', '+0.50')
+    """
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
 def difference(evidence: Evidence, first: str, second: str, column: Column) -> Difference:
-    """Accuracy of row `first` minus that of row `second` in one column."""
+    """Accuracy of row `first` minus that of row `second` in one attacked column."""
     one, other = accuracy(evidence, first, column), accuracy(evidence, second, column)
-    return Difference(one, other, *newcombe(one, other, evidence.images))
+    names = labels(evidence.rows)
+    low, high = paired(evidence.per_image[names[first], column], evidence.per_image[names[second], column])
+    return Difference(one, other, low, high)
 
 
 def accuracy(evidence: Evidence, row: str, column: Column) -> float:
@@ -61,17 +72,30 @@ def accuracy(evidence: Evidence, row: str, column: Column) -> float:
 
 
 def standings(evidence: Evidence) -> dict[Family, Standing]:
-    """The best row of each family that has one in the main table."""
-    columns = headline_columns(evidence)
+    """The best row of each family that has one in the main table; where it has groups, in the group of the best "robust" row."""
     kinds = families()
-    found: dict[Family, Standing] = {}
-    for family in FAMILIES:
-        rows = [row for row, settings in evidence.rows.items() if settings.threats == "table" and kinds[row] == family]
-        scores = {row: {name: accuracy(evidence, row, column) for name, column in columns.items()} for row in rows}
-        if scores:
-            best = max(scores, key=lambda row: sum(scores[row].values()))
-            found[family] = Standing(family, best, labels(evidence.rows)[best], scores[best])
-    return found
+    shown = [row for row, settings in evidence.rows.items() if settings.threats == "table"]
+    members: dict[Family, list[str]] = {family: [row for row in shown if kinds[row] == family] for family in FAMILIES}
+    ours = _best(evidence, "robust", members["robust"])
+    if ours is not None:
+        members = {family: [row for row in rows if comparable(evidence, row, ours.row)] for family, rows in members.items()}
+    found = {family: _best(evidence, family, rows) for family, rows in members.items()}
+    return {family: standing for family, standing in found.items() if standing is not None}
+
+
+def comparable(evidence: Evidence, first: str, second: str) -> bool:
+    """Whether two rows belong to the same group of the table, or one of them to none."""
+    groups = {evidence.rows[row].group for row in (first, second)} - {None, "none"}
+    return len(groups) < 2
+
+
+def _best(evidence: Evidence, family: Family, rows: list[str]) -> Standing | None:
+    columns = headline_columns(evidence)
+    scores = {row: {name: accuracy(evidence, row, column) for name, column in columns.items()} for row in rows}
+    if not scores:
+        return None
+    best = max(scores, key=lambda row: sum(scores[row].values()))
+    return Standing(family, best, labels(evidence.rows)[best], scores[best])
 
 
 def answer(evidence: Evidence) -> list[str]:
@@ -82,7 +106,7 @@ def answer(evidence: Evidence) -> list[str]:
     ours = best["robust"]
     threat = next(iter(columns.values())).threat
     sentences = [_opening(best, threat, evidence.images), _gain(evidence, best)]
-    controls = [best[family] for family in ("permuted", "non_robust", "jacobian") if family in best]  # type: ignore[index]
+    controls = [best[family] for family in ("permuted", "non_robust", "jacobian") if family in best]
     sentences += [_against_controls(evidence, ours, controls)] if controls else []
     sentences += [_against_adversarial(evidence, ours, best["adversarial"])] if "adversarial" in best else []
     return sentences
@@ -108,18 +132,19 @@ def _gain(evidence: Evidence, best: dict[Family, Standing]) -> str:
 
 def _against_controls(evidence: Evidence, ours: Standing, controls: list[Standing]) -> str:
     gains = {control.technique: _differences(evidence, ours.row, control.row) for control in controls}
-    texts = [f"{technique} {_points(found)}" for technique, found in gains.items()]
+    texts = [f"{technique} {' / '.join(signed(gain.points) for gain in found.values())}" for technique, found in gains.items()]
+    order = " / ".join(SEMANTICS.get(name, name) for name in headline_columns(evidence))
     flat = [gain for found in gains.values() for gain in found.values()]
     above = sum(gain.clear and gain.points > 0 for gain in flat)
     below = sum(gain.clear and gain.points < 0 for gain in flat)
     if above == len(flat):
-        ending = "all clear of sampling noise, so what the targets show matters, and not only that gradients are small"
+        ending = "all are clear of sampling noise: what the targets show matters, not only that gradients are small"
     elif above == 0 and below == 0:
-        ending = "none clear of sampling noise, so these numbers do not decide whether what the targets show matters"
+        ending = "none is clear of sampling noise: these numbers do not decide whether what the targets show matters"
     else:
         worse = f" and {below} clearly below" if below else ""
-        ending = f"{above} of {len(flat)} clearly above{worse}, so whether what the targets show matters is only partly decided"
-    return f"Over its controls, {ours.technique} is ahead by: {'; '.join(texts)} — {ending}."
+        ending = f"{above} of {len(flat)} are clearly above zero{worse}: whether what the targets show matters is only partly decided"
+    return f"Its lead over each control, in points ({order}): {'; '.join(texts)}. Of these differences, {ending}."
 
 
 def _against_adversarial(evidence: Evidence, ours: Standing, other: Standing) -> str:
@@ -127,7 +152,7 @@ def _against_adversarial(evidence: Evidence, ours: Standing, other: Standing) ->
     for name, gap in _differences(evidence, ours.row, other.row).items():
         relation = "level with" if gap.points == 0 else "above" if gap.points > 0 else "below"
         doubt = "" if gap.clear else ", within sampling noise"
-        words.append(f"{relation} it under the {SEMANTICS.get(name, name)} ({gap.points:+.1f} points{doubt})")
+        words.append(f"{relation} it under the {SEMANTICS.get(name, name)} ({signed(gap.points)} points{doubt})")
     return (
         f"The best adversarially trained network, {other.technique}, reaches {_listed(other)}: {ours.technique} is {' and '.join(words)}."
     )
@@ -138,13 +163,13 @@ def _differences(evidence: Evidence, first: str, second: str) -> dict[str, Diffe
 
 
 def _listed(standing: Standing) -> str:
-    """`47.9 % (paper's attack) and 24.5 % (strict attack)`."""
+    """`47.9 % (paper’s attack) and 24.5 % (strict attack)`."""
     return " and ".join(f"{100 * value:.1f} % ({SEMANTICS.get(name, name)})" for name, value in standing.accuracies.items())
 
 
 def _points(gains: dict[str, Difference]) -> str:
-    """`+42.2 points (paper) and +21.4 (strict)`."""
-    return " / ".join(f"{gain.points:+.1f}" for gain in gains.values()) + " points"
+    """`+42.2 points (paper’s attack) and +21.4 points (strict attack)`."""
+    return " and ".join(f"{signed(gain.points)} points ({SEMANTICS.get(name, name)})" for name, gain in gains.items())
 
 
 def _attacks(names: list[str]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -11,7 +12,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from lib.families import Family, families
+from lib.report.families import Family, families
 
 INK, MUTED, RULE = "#1f2430", "#667085", "#e4e7ec"
 SHADES: dict[Family, tuple[str, ...]] = {
@@ -22,7 +23,7 @@ SHADES: dict[Family, tuple[str, ...]] = {
     "non_robust": ("#b48ad0", "#7c4a9e", "#4f2a6b"),
     "robust": ("#f08a4b", "#c8421a", "#852407"),
 }
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -70,6 +71,7 @@ def drawn(path: Path, width: float, height: float) -> Iterator[Figure]:
             yield figure
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
+            figure.set_layout_engine("none")  # what was laid out for the first file holds for the second
             figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
         finally:
             plt.close(figure)

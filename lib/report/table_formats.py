@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from lib.columns import Column
-from lib.tables import Cell, Line, Table
+from lib.report.columns import Column
+from lib.report.tables import Cell, Line, Table
 
 _MARKDOWN_MARKS = {"": "{}", "best": "**{}**", "second": "<u>{}</u>", "third": "\\*{}"}
 _LATEX_MARKS = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "third": "{}$^*$"}

@@ -1,0 +1,82 @@
+"""Figures: which are drawn, from what, and in which colours. How they look is for eyes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import report_grid
+
+from lib import target_file
+from lib.base import image_file
+from lib.base.errors import InputError
+from lib.report import drawing, families, figures, galleries
+
+
+@pytest.fixture
+def grid(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report_grid.make(seeds=[0])
+    return image_file.read(report_grid.images(), "train")
+
+
+def test_every_row_belongs_to_the_family_it_was_trained_for(grid):
+    found = families.families()
+    assert found["NR"] == "standard" and found["R"] == found["AT25"] == "adversarial" and found["JR"] == "jacobian"
+    assert found["R_smoothgrad"] == found["R_simple"] == "robust" and found["NR_simple"] == "non_robust"
+    assert found["R_smoothgrad_perm25"] == found["R_smoothgrad_perm100"] == "permuted"
+
+
+def test_every_row_of_the_table_has_a_colour_of_its_own(grid):
+    colours = drawing.colours()
+    shown = [
+        colours[row] for row in ("NR", "R", "AT25", "JR", "R_smoothgrad_perm100", "NR_simple", "NR_smoothgrad", "R_simple", "R_smoothgrad")
+    ]
+    assert len(set(shown)) == len(shown)
+
+
+def test_the_gallery_shows_different_classes(grid):
+    assert list(galleries._of_different_classes(np.array([7, 7, 1, 7, 0, 1]), 3)) == [0, 2, 4]
+
+
+def test_figures_are_written_as_png_and_svg_without_a_date(grid):
+    picture = galleries.target_figure(grid, Path("data/targets/0"), Path("figures"))
+    assert picture is not None and picture.alt.endswith("R, simp; R, SmG; NR, simp; NR, SmG.")
+    assert (Path("figures") / f"{picture.name}.png").read_bytes().startswith(b"\x89PNG")
+    assert "<dc:date>" not in (Path("figures") / f"{picture.name}.svg").read_text()
+
+
+def test_target_sets_that_do_not_exist_are_left_out(grid):
+    for path in Path("data/targets/0").glob("NR_*"):
+        path.unlink()
+    picture = galleries.target_figure(grid, Path("data/targets/0"), Path("figures"))
+    assert picture is not None and picture.alt.endswith("R, simp; R, SmG.")
+    assert galleries.target_figure(grid, Path("data/nothing"), Path("figures")) is None
+
+
+def test_targets_of_other_images_are_refused(grid):
+    header = target_file.Header("mnist5k", "0" * 64, "R_simple", {})
+    maps = np.zeros(grid.images.shape, dtype=np.float32)
+    target_file.write(Path("data/targets/0/R_simple.h5"), header, maps.shape, [maps])
+    with pytest.raises(InputError, match="R_simple.h5 was made from other images"):
+        galleries.target_figure(grid, Path("data/targets/0"), Path("figures"))
+
+
+def test_without_permuted_rows_there_is_no_permutation_figure(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report_grid.make(permute__source="NR_simple", permute__fractions={}, seeds=[0], **without_permuted_rows())
+    assert figures.permutation_figure(report_grid.read(), Path("figures")) is None
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"), [([0], "One seed."), ([0, 1], "the band is their range, not an interval"), ([0, 1, 2], "95 % t intervals")]
+)
+def test_the_caption_says_what_the_band_is(tmp_path, monkeypatch, seeds, words):
+    monkeypatch.chdir(tmp_path)
+    report_grid.make(seeds=seeds)
+    picture = figures.permutation_figure(report_grid.read(), Path("figures"))
+    assert picture is not None and words in picture.caption
+
+
+def without_permuted_rows() -> dict[str, object]:
+    document = report_grid.YAML(typ="safe").load((report_grid.ROOT / "scales/quick.yaml").read_text())
+    return {part: {row: entry for row, entry in document[part].items() if "perm" not in row} for part in ("rows", "ir")}

@@ -1,0 +1,154 @@
+"""dvc.yaml tells the truth: what each stage lists is what its code imports and reads."""
+
+import ast
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+from dvc.utils.hydra import apply_overrides
+from project import ROOT
+from ruamel.yaml import YAML
+
+
+@cache
+def stages() -> dict[str, PipelineStage]:
+    with Repo(str(ROOT)) as repo:
+        return {stage.name: stage for stage in repo.index.stages if isinstance(stage, PipelineStage)}
+
+
+def one_of_each() -> list[str]:
+    """The first instance of every kind of stage and, where one choice is one file, of every choice."""
+    chosen: dict[tuple, str] = {}
+    for name, stage in stages().items():
+        choices = [path for path in listed(stage) if any(part in path for part in ("saliency/", "attacks/", "objectives/"))]
+        chosen.setdefault((name.partition("@")[0], *choices), name)
+    return list(chosen.values())
+
+
+def listed(stage: PipelineStage) -> list[str]:
+    """The Python files in the stage's deps, folders expanded."""
+    paths = [ROOT / dep.def_path for dep in stage.deps if dep.def_path.startswith(("lib", "stages"))]
+    files = [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
+    return [str(file.relative_to(ROOT)) for file in files if file.name != "__init__.py"]
+
+
+def closure(stage: PipelineStage) -> set[str]:
+    """The stage's own file and everything of the project that it imports, directly or not, at whatever depth of the code."""
+    module = re.search(r"python -m (stages\.\w+)", stage.cmd)
+    assert module is not None
+    found: set[str] = set()
+    waiting = [module.group(1)]
+    while waiting:
+        file = ROOT / (waiting.pop().replace(".", "/") + ".py")
+        name = str(file.relative_to(ROOT))
+        if not file.is_file() or name in found:
+            continue
+        found.add(name)
+        waiting += imported(ast.parse(file.read_text()))
+        waiting += [found_by_name(family, stage) for family in families(file.read_text())]
+    return found
+
+
+def imported(tree: ast.AST) -> Iterable[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def families(source: str) -> set[str]:
+    """Folders out of which a file is chosen by name: `import_module(f"lib.saliency.{name}")`."""
+    return set(re.findall(r"import_module\(f\"(lib\.\w+)\.\{", source))
+
+
+def found_by_name(family: str, stage: PipelineStage) -> str:
+    """The module of `family` that this instance uses, from its command line or, for the architecture, from params.yaml."""
+    if family == "lib.models":
+        return f"{family}.{params()['model']['architecture']}"
+    choices = {file.stem for file in (ROOT / family.replace(".", "/")).glob("*.py")} - {"__init__"}
+    named = [word for word in stage.cmd.split() if word in choices]
+    assert len(named) == 1, f"{stage.name} names {named} of {family}"
+    return f"{family}.{named[0]}"
+
+
+def params() -> dict:
+    return YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+
+
+def leaves(node: object, path: tuple = ()) -> Iterable[tuple[tuple, object]]:
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else None
+    if items is None:
+        yield path, node
+    else:
+        for key, value in items:
+            yield from leaves(value, (*path, key))
+
+
+@pytest.mark.parametrize("name", one_of_each())
+def test_a_stage_lists_exactly_the_code_that_it_imports(name: str) -> None:
+    assert sorted(listed(stages()[name])) == sorted(closure(stages()[name]))
+
+
+def test_every_choice_is_listed_by_its_own_instances_only() -> None:
+    for name, stage in stages().items():
+        for method in ("simple", "smoothgrad"):
+            assert (f"lib/saliency/{method}.py" in listed(stage)) == (name.startswith("extract-saliency") and f"-{method}-" in name)
+
+
+def test_init_files_are_empty_and_tie_nothing_together() -> None:
+    for file in [*ROOT.glob("lib/**/__init__.py"), ROOT / "stages/__init__.py"]:
+        assert file.read_text() == "", file
+
+
+def test_only_prepare_data_can_reach_torchvision() -> None:
+    for name, stage in stages().items():
+        reaches = any("torchvision" in (ROOT / file).read_text() for file in closure(stage))
+        assert reaches == (name == "prepare-data"), name
+
+
+@pytest.mark.parametrize("kind", ["prepare-data", "threshold", "permute-targets", "report"])
+def test_cheap_stages_do_not_import_torch(kind: str) -> None:
+    stage = next(stage for name, stage in stages().items() if name.partition("@")[0] == kind)
+    for file in closure(stage):
+        tree = ast.parse((ROOT / file).read_text())
+        assert not any(name.partition(".")[0] == "torch" for name in imported(tree)), file
+
+
+def test_names_hold_no_dash_because_dvc_joins_them_with_one() -> None:
+    document = params()
+    for section in ("rows", "teachers", "at", "jr", "ir", "attacks"):
+        assert all(re.fullmatch(r"\w+", name) for name in document[section])
+    count = 1 + len(document["seeds"]) * (
+        len(document["teachers"]) + len(document["at"]) + len(document["jr"]) + len(document["ir"]) + len(document["rows"])
+        + 2 * len(document["saliency"]["teachers"]) * len(document["saliency"]["methods"]) + len(document["permute"]["fractions"]) + 1
+    ) + 1  # fmt: skip
+    assert len(stages()) == count
+
+
+def test_results_that_git_keeps_are_only_the_summary_and_the_table() -> None:
+    kept = {out.def_path for stage in stages().values() for out in stage.outs if not out.use_cache}
+    assert kept == {"report/summary.json", "report/table1.md"}
+    assert not any(out.persist for stage in stages().values() for out in stage.outs)
+
+
+def test_dvc_reads_yaml_with_the_fast_parser() -> None:
+    assert YAML(typ="safe").Parser.__name__ == "CParser"
+
+
+def test_every_number_can_be_set_from_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text((ROOT / "params.yaml").read_text())
+    numbers = [(path, value) for path, value in leaves(params()) if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    assert len(numbers) > 60
+    apply_overrides(file, [f"{'.'.join(map(str, path))}={value + 1}" for path, value in numbers])
+    changed = dict(leaves(YAML(typ="safe").load(file.read_text())))
+    assert all(changed[path] == pytest.approx(value + 1) for path, value in numbers)
+    assert {path: value for path, value in changed.items() if path not in dict(numbers)} == {
+        path: value for path, value in leaves(params()) if path not in dict(numbers)
+    }

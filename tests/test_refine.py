@@ -1,0 +1,180 @@
+"""Threshold and permutation keep exactly what the paper says, map by map, with torch as the oracle of moments."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from lib import refine
+from lib.base.errors import InputError
+
+shapes = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(2, 5), st.integers(2, 5))
+maps = hnp.arrays(np.float32, shapes, elements=st.floats(-8, 8, width=16))
+fractions = st.floats(0, 1)
+
+
+def random_maps(count: int = 6, shape: tuple[int, ...] = (2, 6, 6)) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((count, *shape)).astype(np.float32)
+
+
+def permutation(fraction: float, **changes) -> refine.Permutation:
+    return refine.Permutation(**{"fraction": fraction, "seed": 0, "replication": 0, **changes})
+
+
+def permuted(values: np.ndarray, fraction: float, rows=None, **changes) -> np.ndarray:
+    return refine.permute(values, range(len(values)) if rows is None else rows, permutation(fraction, **changes))
+
+
+# Threshold
+
+
+@given(values=maps, phi=st.floats(0.1, 3))
+def test_exactly_the_values_beyond_phi_deviations_of_their_own_map_are_kept(values, phi):
+    result = refine.threshold(values, phi)
+    assert result.shape == values.shape and result.dtype == values.dtype
+    for before, after in zip(values, result, strict=True):
+        exact = torch.from_numpy(before).double()
+        beyond = (exact - exact.mean()).abs() - phi * exact.std()
+        sure = beyond.abs() > 1e-9
+        expected = torch.where(beyond > 0, exact, 0).float()
+        assert torch.equal(torch.from_numpy(after)[sure], expected[sure])
+
+
+def test_the_deviation_is_divided_by_one_less_than_the_number_of_pixels():
+    """Values -1 and 1, one each: deviation sqrt(2) by D - 1 and 1 by D; phi = 0.9 separates the two."""
+    values = np.array([[[[-1.0, 1.0]]]], np.float32)
+    assert not refine.threshold(values, 0.9).any()
+    assert np.array_equal(refine.threshold(values, 0.7), values)
+
+
+def test_mean_and_deviation_are_taken_over_all_channels_of_one_map():
+    values = np.zeros((2, 2, 2, 2), np.float32)
+    values[0, 0], values[0, 1] = [[1, 1], [1, 1.1]], [[-1, -1], [-1, -1.1]]
+    values[1] = 100 * values[0]
+    result = refine.threshold(values, 0.96)
+    assert np.array_equal(result[0] != 0, np.abs(values[0]) > 1.05)
+    assert np.array_equal(result[1], 100 * result[0])
+
+
+def test_values_on_both_sides_are_kept_with_their_sign():
+    values = np.zeros((1, 1, 4, 4), np.float32)
+    values[0, 0, 0, 0], values[0, 0, 3, 3] = 5, -4
+    assert np.array_equal(refine.threshold(values, 1.0), values)
+
+
+def test_a_constant_map_becomes_zero_and_not_nan():
+    assert not refine.threshold(np.full((2, 1, 5, 5), 0.1, np.float32), 1.0).any()
+
+
+@given(values=maps, seed=st.integers(0, 100))
+def test_threshold_commutes_with_permutation(values, seed):
+    first = refine.threshold(permuted(values, 0.7, seed=seed), 1.0)
+    last = permuted(refine.threshold(values, 1.0), 0.7, seed=seed)
+    assert np.array_equal(first, last)
+
+
+def test_threshold_leaves_its_argument_alone():
+    values = random_maps()
+    before = values.copy()
+    refine.threshold(values, 1.0)
+    assert np.array_equal(values, before)
+
+
+@pytest.mark.parametrize("phi", [0.0, -1.0, float("nan")])
+def test_a_phi_that_is_not_positive_is_refused(phi):
+    with pytest.raises(InputError, match="phi must be positive"):
+        refine.Threshold(phi)
+
+
+# Permutation
+
+
+@given(values=maps, fraction=fractions, seed=st.integers(0, 100))
+def test_every_map_keeps_its_own_values(values, fraction, seed):
+    result = permuted(values, fraction, seed=seed)
+    assert np.array_equal(np.sort(result.reshape(len(values), -1), 1), np.sort(values.reshape(len(values), -1), 1))
+
+
+@given(fraction=fractions)
+def test_at_most_the_floor_of_the_fraction_changes_place(fraction):
+    values = np.arange(3 * 72, dtype=np.float32).reshape(3, 2, 6, 6)
+    moved = (permuted(values, fraction) != values).reshape(3, -1).sum(1)
+    assert (moved <= int(fraction * 72)).all()
+
+
+def test_the_chosen_count_is_exact():
+    """Of n chosen values a random permutation leaves one in place on average, so n - moved averages to one."""
+    values = np.tile(np.arange(100, dtype=np.float32).reshape(1, 1, 10, 10), (400, 1, 1, 1))
+    for fraction in (0.1, 0.5, 1.0):
+        moved = (permuted(values, fraction) != values).reshape(400, -1).sum(1)
+        assert moved.max() == 100 * fraction
+        assert (100 * fraction - moved).mean() == pytest.approx(1, abs=0.2)
+
+
+def test_all_places_are_equally_likely_to_be_chosen_and_to_be_reached():
+    values = np.tile(np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3), (3000, 1, 1, 1))
+    result = permuted(values, 1.0).reshape(3000, 9).astype(int)
+    counts = np.stack([np.bincount(result[:, place], minlength=9) for place in range(9)])
+    assert np.abs(counts - 3000 / 9).max() < 5 * (3000 / 9) ** 0.5
+    chosen = (permuted(values, 0.5) != values).reshape(3000, 9).sum(0)
+    assert np.abs(chosen - chosen.mean()).max() < 5 * chosen.mean() ** 0.5
+
+
+def test_fraction_zero_is_the_identity_and_one_a_full_permutation_across_channels():
+    values = random_maps()
+    assert np.array_equal(permuted(values, 0.0), values)
+    full = permuted(values, 1.0)
+    assert (full != values).mean() > 0.9
+    first = [set(map(float, one[0].ravel())) for one in values]
+    assert any(float(value) not in kept for one, kept in zip(full, first, strict=True) for value in one[0].ravel())
+
+
+def test_mean_and_deviation_are_preserved():
+    values = random_maps()
+    for fraction in (0.3, 1.0):
+        result = permuted(values, fraction).astype(np.float64).reshape(6, -1)
+        np.testing.assert_allclose(result.mean(1), values.astype(np.float64).reshape(6, -1).mean(1), atol=1e-12)
+        np.testing.assert_allclose(result.std(1), values.astype(np.float64).reshape(6, -1).std(1), rtol=1e-12)
+
+
+def test_a_maps_permutation_depends_on_its_row_and_not_on_its_company():
+    values = random_maps()
+    together = permuted(values, 0.6, rows=range(10, 16))
+    assert np.array_equal(permuted(values[3:5], 0.6, rows=[13, 14]), together[3:5])
+    assert np.array_equal(permuted(values[::-1], 0.6, rows=range(15, 9, -1))[::-1], together)
+    assert not np.array_equal(permuted(values[3:4], 0.6, rows=[14])[0], together[3])
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"replication": 1}, {"fraction": 0.61}])
+def test_seed_replication_and_fraction_each_give_another_permutation(change):
+    values = random_maps()
+    base, other = permuted(values, 0.6), permuted(values, **{"fraction": 0.6, **change})
+    assert all(not np.array_equal(*pair) for pair in zip(base, other, strict=True))
+
+
+def test_an_integer_fraction_is_the_same_as_a_number_with_a_point():
+    values = random_maps()
+    assert np.array_equal(permuted(values, 1), permuted(values, 1.0))
+
+
+def test_permutation_leaves_its_argument_alone_and_wants_a_row_for_every_map():
+    values = random_maps()
+    before = values.copy()
+    permuted(values, 1.0)
+    assert np.array_equal(values, before)
+    with pytest.raises(ValueError):
+        permuted(values, 1.0, rows=range(5))
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.1, float("nan"), True, "0.5", None])
+def test_a_fraction_outside_the_unit_interval_is_refused(fraction):
+    with pytest.raises(InputError, match=r"fraction must be a number in \[0, 1\], got"):
+        permutation(fraction)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, True, None])
+def test_an_unusable_seed_is_refused(seed):
+    with pytest.raises(InputError, match="permute.seed must be a non-negative integer, got"):
+        permutation(0.5, seed=seed)

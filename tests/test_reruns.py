@@ -1,0 +1,135 @@
+"""What reruns after which edit, exactly: the real dvc.yaml with commands that only write random bytes."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from project import ROOT, copy, edited, ran, run, shrink, start
+
+IR = {"NR_simple", "R_simple", "R_smoothgrad", "R_smoothgrad_perm50"}
+ALL = IR | {"NR", "R", "AT25", "JR"}
+
+
+def train(rows: set[str], seeds: tuple[int, ...] = (0,)) -> set[str]:
+    """The training stages of `rows` with what is measured of them."""
+    kind = {"NR": "train-teacher", "R": "train-teacher", "AT25": "train-at", "JR": "train-jr"}
+    trained = {f"{kind.get(row, 'train-ir')}@{row}-{seed}" for row in rows for seed in seeds}
+    return trained | evaluate(rows, seeds) | {f"measure-gradients@{seed}" for seed in seeds} | {"report"}
+
+
+def evaluate(rows: set[str], seeds: tuple[int, ...] = (0,)) -> set[str]:
+    return {f"evaluate-attacks@pgd-{row}-{seed}" for row in rows for seed in seeds}
+
+
+def targets(maps: set[str], extracted: bool = True) -> set[str]:
+    """What follows when these maps (R-simple, ...) are extracted, or only thresholded, anew."""
+    names = {name.replace("-", "_") for name in maps}
+    permuted = {"permute-targets@perm50-0"} if "R_smoothgrad" in names else set()
+    students = IR & (names | ({"R_smoothgrad_perm50"} if permuted else set()))
+    extraction = {f"extract-saliency@{name}-0" for name in maps} if extracted else set()
+    return extraction | {f"threshold@{name}-0" for name in maps} | permuted | train(students)
+
+
+MAPS = {"NR-simple", "NR-smoothgrad", "R-simple", "R-smoothgrad"}
+NEW_SEED = (
+    {f"extract-saliency@{name}-1" for name in MAPS}
+    | {f"threshold@{name}-1" for name in MAPS}
+    | {"permute-targets@perm50-1"}
+    | train(ALL, (1,))
+)
+EVERYTHING = {"prepare-data"} | targets(MAPS) | train(ALL)
+PARAMS = {
+    "data.seed": (1, EVERYTHING),
+    "ir.R_simple.lambda_d": (2.0, train({"R_simple"})),
+    "jr.JR.lambda_j": (0.5, train({"JR"})),
+    "at.AT25.steps": (6, train({"AT25"})),
+    "teachers.NR.steps": (6, train({"NR"}) | targets({"NR-simple", "NR-smoothgrad"})),
+    "training.epochs": (7, EVERYTHING - {"prepare-data"}),
+    "model.width": (0.5, EVERYTHING - {"prepare-data"}),
+    "saliency.methods.smoothgrad.samples": (3, targets({"R-smoothgrad", "NR-smoothgrad"})),
+    "threshold.phi": (1.5, targets(MAPS, extracted=False)),
+    "permute.seed": (1, {"permute-targets@perm50-0"} | train({"R_smoothgrad_perm50"})),
+    "permute.fractions.perm50": (0.4, {"permute-targets@perm50-0"} | train({"R_smoothgrad_perm50"})),
+    "attacks.pgd.steps": (50, evaluate(ALL) | {"report"}),
+    "evaluation.images": (50, evaluate(ALL) | {"report"}),
+    "rows.JR.threats": ("permutation", evaluate({"JR"}) | {"measure-gradients@0", "report"}),
+    "gradients.images": (100, {"measure-gradients@0", "report"}),
+    "report.gallery": (2, {"report"}),
+    "seeds": ([0, 1], NEW_SEED | {"report"}),
+}
+FILES = {
+    "lib/attacks/pgd.py": evaluate(ALL) | {"report"},
+    "lib/evaluation.py": evaluate(ALL) | {"report"},
+    "lib/alignment.py": {"measure-gradients@0", "report"},
+    "lib/report/tables.py": {"report"},
+    "lib/refine.py": targets(MAPS, extracted=False),
+    "lib/saliency/smoothgrad.py": targets({"R-smoothgrad", "NR-smoothgrad"}),
+    "lib/objectives/interpretation.py": train(IR),
+    "lib/objectives/jacobian.py": train({"JR"}),
+    "lib/models/wide_resnet.py": set(),
+    "tests/test_reruns.py": set(),
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose every stage has run once."""
+    folder = copy(tmp_path_factory.mktemp("finished"))
+    shrink(folder)
+    (folder / "tests").mkdir()
+    shutil.copy(ROOT / "tests/stub.py", folder / "stub.py")
+    shutil.copy(ROOT / "tests/test_reruns.py", folder / "tests/test_reruns.py")
+    text = (folder / "dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(re.sub(r"python -m stages\.", "python stub.py ", text))
+    start(folder)
+    assert ran(run("dvc repro", folder)) == EVERYTHING
+    run("git add -A", folder)
+    run("git commit -qm finished", folder)
+    return folder
+
+
+@pytest.fixture
+def project(finished: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(finished, tmp_path / "project", symlinks=True)
+
+
+def test_a_finished_pipeline_has_nothing_to_do(project: Path) -> None:
+    printed = run("dvc repro", project)
+    assert ran(printed) == set()
+    assert "up to date" in printed
+
+
+@pytest.mark.parametrize("key", PARAMS)
+def test_an_edited_parameter_reruns_exactly_what_depends_on_it(key: str, project: Path) -> None:
+    value, expected = PARAMS[key]
+    with edited(project) as document:
+        *path, last = key.split(".")
+        for part in path:
+            document = document[part]
+        assert document[last] != value
+        document[last] = value
+    assert ran(run("dvc repro", project)) == expected
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_an_edited_file_reruns_exactly_what_depends_on_it(file: str, project: Path) -> None:
+    with (project / file).open("a") as text:
+        text.write("\n# edited\n")
+    assert ran(run("dvc repro", project)) == FILES[file]
+
+
+def test_an_experiment_with_another_lambda_reruns_only_that_row(project: Path) -> None:
+    printed = run("dvc exp run -S ir.R_smoothgrad.lambda_m=0.3", project)
+    assert ran(printed) == train({"R_smoothgrad"})
+    assert "lambda_m: 0.3" in (project / "params.yaml").read_text()
+
+
+def test_going_back_restores_results_without_running_anything(project: Path) -> None:
+    before = (project / "results/attacks/0/JR.pgd.h5").read_text()
+    run("dvc exp run -S jr.JR.lambda_j=0.5", project)
+    assert (project / "results/attacks/0/JR.pgd.h5").read_text() != before
+    run("git checkout params.yaml dvc.lock", project)
+    run("dvc checkout", project)
+    assert ran(run("dvc repro", project)) == set()
+    assert (project / "results/attacks/0/JR.pgd.h5").read_text() == before

@@ -1,0 +1,241 @@
+"""Every stage for real, in the order and with the command lines of dvc.yaml, on tiny data; then every refusal a person may meet."""
+
+import csv
+import importlib
+import json
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import networkx
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+from project import copy, edited, shrink, start
+
+from lib import outcome_file, target_file
+from lib.base import params
+
+TINY = {
+    "data": {"train": 80, "validation": 20, "test": 40},
+    "model": {"width": 0.06},
+    "training": {"epochs": 2, "batch_size": 20},
+    "evaluation": {"images": 20},
+    "gradients": {"images": 30, "examples": 4},
+    "report": {"gallery": 2},
+}
+
+
+def invoke(command: str) -> Result:
+    """Run `python -m stages.x …` in this process."""
+    words = shlex.split(command)
+    assert words[:2] == ["python", "-m"]
+    return CliRunner().invoke(importlib.import_module(words[2]).main, words[3:])
+
+
+def in_order(folder: Path) -> list[PipelineStage]:
+    with Repo(str(folder)) as repo:
+        return list(networkx.dfs_postorder_nodes(repo.index.graph))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict]]:
+    """A project whose whole DAG has run, and what each stage read of params.yaml."""
+    folder = copy(tmp_path_factory.mktemp("built"))
+    shrink(folder)
+    with edited(folder) as document:
+        for section, values in TINY.items():
+            document[section].update(values)
+        document["attacks"]["pgd"].update(steps=3, restarts=2)
+        document["saliency"]["methods"]["smoothgrad"]["samples"] = 2
+    start(folder)
+    read: dict[str, set[tuple]] = {}
+    plain = params.value
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for stage in in_order(folder):
+            keys = read.setdefault(stage.name, set())
+            patch.setattr(params, "value", lambda *path, keys=keys: keys.add(path) or plain(*path))
+            result = invoke(stage.cmd)
+            assert result.exit_code == 0, f"{stage.cmd}\n{result.output}"
+    yield folder, read
+
+
+@pytest.fixture
+def project(built: tuple[Path, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = shutil.copytree(built[0], tmp_path / "project", symlinks=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_every_stage_writes_what_dvc_expects_and_nothing_half_written(built: tuple[Path, dict]) -> None:
+    for stage in in_order(built[0]):
+        for out in stage.outs:
+            assert (built[0] / out.def_path).exists(), out.def_path
+    assert list(built[0].rglob("*.part")) == []
+
+
+def test_every_stage_tracks_exactly_the_parameters_that_it_reads(built: tuple[Path, dict]) -> None:
+    for stage in in_order(built[0]):
+        tracked = {tuple(key.split(".")) for dep in stage.deps if hasattr(dep, "params") for key in dep.params}
+        read = built[1][stage.name]
+        for key in read:
+            assert any(key[: len(one)] == one for one in tracked), f"{stage.name} reads {key} without tracking it"
+        for one in tracked:
+            assert any(key[: len(one)] == one or one[: len(key)] == key for key in read), f"{stage.name} tracks {one} without reading it"
+
+
+def test_outcomes_are_kept_image_by_image(built: tuple[Path, dict]) -> None:
+    outcomes = outcome_file.read(built[0] / "results/attacks/0/R_simple.pgd.h5")
+    assert (outcomes.row, outcomes.seed, len(outcomes.clean)) == ("R_simple", 0, 20)
+    assert {(record.semantics, record.norm, record.epsilon) for record in outcomes.records} >= {
+        ("paper", "l2", 1.5),
+        ("strict", "linf", 0.3),
+    }
+    for record in outcomes.records:
+        assert record.correct.shape == (2, 20)
+        assert not record.correct[:, ~outcomes.clean].any()
+
+
+def test_results_list_every_measured_accuracy_once(built: tuple[Path, dict]) -> None:
+    with (built[0] / "report/results.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert list(lines[0]) == ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsilon", "accuracy", "n"]
+    assert len(lines) == 7 * (1 + 2 * 5) + 1 * (1 + 2)
+    assert len({tuple(line[key] for key in list(lines[0])[:7]) for line in lines}) == len(lines)
+    outcomes = outcome_file.read(built[0] / "results/attacks/0/JR.pgd.h5")
+    (clean,) = (line for line in lines if line["technique"] == "JR" and line["attack"] == "clean")
+    assert float(clean["accuracy"]) == outcomes.clean.mean()
+
+
+def test_targets_say_where_they_come_from(built: tuple[Path, dict]) -> None:
+    with target_file.opened(built[0] / "data/targets/0/R_smoothgrad_perm50.h5") as (header, maps):
+        assert maps.shape == (80, 1, 28, 28)
+        assert header.name == "R_smoothgrad_perm50"
+        assert header.provenance["teacher"]["name"] == "R"
+        assert header.provenance["saliency"] == {
+            "method": "smoothgrad", "seed": 0, "samples": 2, "sigma": 0.15, "clamp": True, "include_clean": True,
+        }  # fmt: skip
+        assert header.provenance["threshold"] == {"phi": 1.0}
+        assert header.provenance["permute"] == {"fraction": 0.5, "seed": 0, "replication": 0}
+
+
+def test_a_stage_run_twice_writes_the_same_bytes(project: Path) -> None:
+    for stage in in_order(project):
+        if stage.name in ("prepare-data", "extract-saliency@R-smoothgrad-0", "permute-targets@perm50-0", "train-ir@R_simple-0", "report"):
+            paths = [
+                path for out in stage.outs for path in [project / out.def_path, *(project / out.def_path).rglob("*")] if path.is_file()
+            ]
+            before = {path: path.read_bytes() for path in paths}
+            assert invoke(stage.cmd).exit_code == 0
+            assert {path: path.read_bytes() for path in paths} == before, stage.name
+
+
+def test_a_chunk_size_changes_no_target(project: Path) -> None:
+    call = "python -m stages.extract_saliency R smoothgrad 0 --images data/mnist5k.h5 --model models/0/R --out other.h5 --chunk 7"
+    assert invoke(call).exit_code == 0
+    with h5py.File("other.h5") as other, h5py.File("data/maps/0/R_smoothgrad.h5") as usual:
+        np.testing.assert_allclose(other["maps"][()], usual["maps"][()], atol=1e-5)
+
+
+PREPARE = "python -m stages.prepare_data --out new"
+IR = "python -m stages.train_ir R_simple 0 --images data/mnist5k.h5 --targets data/targets/0/R_simple.h5 --out new"
+JR = "python -m stages.train_jr JR 0 --images data/mnist5k.h5 --out new"
+TEACHER = "python -m stages.train_teacher R 0 --images data/mnist5k.h5 --out new"
+EXTRACT = "python -m stages.extract_saliency R smoothgrad 0 --images data/mnist5k.h5 --model models/0/R --out new"
+THRESHOLD = "python -m stages.threshold --maps data/maps/0/R_simple.h5 --out new"
+PERMUTE = "python -m stages.permute_targets perm50 0 --targets data/targets/0/R_smoothgrad.h5 --out new"
+EVALUATE = "python -m stages.evaluate_attacks pgd JR 0 --images data/mnist5k.h5 --model models/0/JR --out new"
+BAD_PARAMS = [
+    ("data.dataset", "cifar11", PREPARE, "dataset must be one of mnist5k, mnist, cifar10, imagefolder, got 'cifar11'"),
+    ("data.train", 5000, PREPARE, "5000"),
+    ("data.tset", 1, PREPARE, "unknown keys tset"),
+    ("teachers.R.norm", "l1", TEACHER, "must be one of 'l2', 'linf', got 'l1'"),
+    ("teachers.R.epsilon", 0, TEACHER, "epsilon must be positive or null, got 0"),
+    ("teachers.R.epsilon", -1.5, TEACHER, "got -1.5"),
+    ("training.batch_size", 81, TEACHER, "batch_size 81 is larger than the 80 training images"),
+    ("training.learning_rate", 1.0e30, JR, "the loss became nan at epoch 1, step"),
+    ("training.lr", 0.1, JR, "unknown keys lr; known are epochs"),
+    ("model.architecture", "resnet", JR, "architecture must be a file in lib/models, got 'resnet'"),
+    ("ir.R_simple.lambda_d", -1, IR, "lambda_d must not be negative"),
+    ("jr.JR.form", "square", JR, "must be one of 'half_squared', 'norm'"),
+    ("saliency.methods.smoothgrad.samples", 0, EXTRACT, "samples (N) must be positive, got 0"),
+    ("saliency.methods.smoothgrad.sigma", "1e-3x", EXTRACT, "sigma must be float, got '1e-3x'"),
+    ("threshold.phi", -1, THRESHOLD, "phi must be positive, got -1"),
+    ("permute.fractions.perm50", 1.5, PERMUTE, "fraction must be a number in [0, 1], got 1.5"),
+    ("threats.table.0.epsilon", 0, EVALUATE, "epsilon must be positive, got 0"),
+    ("threats.table.0.norm", "l3", EVALUATE, "must be one of 'l2', 'linf', got 'l3'"),
+    ("attacks.pgd.steps", 0, EVALUATE, "steps must be positive, got 0"),
+    ("evaluation.images", 41, EVALUATE, "evaluation.images is 41, the test split has 40"),
+]
+
+
+@pytest.mark.parametrize("key, value, command, sentence", BAD_PARAMS)
+def test_bad_parameters_are_refused_in_one_sentence(key: str, value: object, command: str, sentence: str, project: Path) -> None:
+    with edited(project) as document:
+        *path, last = key.split(".")
+        for part in path:
+            document = document[int(part)] if isinstance(document, list) else document[part]
+        document[last] = value
+    params._document.cache_clear()
+    refused(command, sentence)
+
+
+BAD_WORDS = [
+    (IR.replace("R_simple 0", "R_simpel 0"), "has no key 'R_simpel', it has"),
+    (EXTRACT.replace("smoothgrad", "roughgrad"), "saliency method must be a file in lib/saliency, got 'roughgrad'"),
+    (EVALUATE.replace("pgd", "deepfool"), "attack suite must be a file in lib/attacks, got 'deepfool'"),
+    (IR.replace("data/targets/0/R_simple.h5", "data/mnist5k.h5"), "expected a maps file at data/mnist5k.h5, found kind 'images'"),
+    (EVALUATE.replace("models/0/JR", "data"), "expected a model description at data/model.json, found nothing there"),
+]
+
+
+@pytest.mark.parametrize("command, sentence", BAD_WORDS)
+def test_bad_words_are_refused_in_one_sentence(command: str, sentence: str, project: Path) -> None:
+    params._document.cache_clear()
+    refused(command, sentence)
+
+
+def test_targets_of_other_images_are_refused(project: Path) -> None:
+    with edited(project) as document:
+        document["data"]["seed"] = 1
+    params._document.cache_clear()
+    assert invoke("python -m stages.prepare_data --out data/mnist5k.h5").exit_code == 0
+    refused(IR, "was made from other images")
+
+
+def test_truncated_files_are_refused(project: Path) -> None:
+    params._document.cache_clear()
+    for name, command, sentence in [
+        ("models/0/JR/weights.safetensors", EVALUATE, "does not hold the weights that model.json describes"),
+        ("data/targets/0/R_simple.h5", IR, "is not a readable HDF5 file"),
+        ("data/mnist5k.h5", JR, "is not a readable HDF5 file"),
+    ]:
+        data = (project / name).read_bytes()
+        (project / name).write_bytes(data[: len(data) // 2])
+        refused(command, sentence)
+
+
+def test_help_explains_every_command() -> None:
+    for file in sorted((Path(__file__).parents[1] / "stages").glob("[a-z]*.py")):
+        result = CliRunner().invoke(importlib.import_module(f"stages.{file.stem}").main, ["--help"])
+        assert result.exit_code == 0
+        assert len(result.output) > 300 and "--out" in result.output, file.stem
+
+
+def refused(command: str, sentence: str) -> None:
+    result = invoke(command)
+    assert result.exit_code != 0
+    error = result.output[result.output.index("Error: ") :].strip()
+    assert sentence in error
+    assert "\n" not in error
+    assert not Path("new").exists() and not Path("new.part").exists()
+
+
+def test_the_summary_is_what_dvc_shows(built: tuple[Path, dict]) -> None:
+    summary = json.loads((built[0] / "report/summary.json").read_text())
+    assert set(summary) >= {"NR", "R", "JR", "R_smoothgrad"}
