@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from lib.base.errors import require
+
 
 def generator(seed: int, stream: str, row: int) -> np.random.Generator:
     """The generator of one image in one stream.
@@ -33,6 +35,7 @@ def ball(seed: int, stream: str, rows: Iterable[int], shape: tuple[int, ...], no
 
     For L2 a normal direction times U^(1/D): volume grows with the D-th power of the radius.
     """
+    require(norm in ("l2", "linf"), f"norm must be 'l2' or 'linf', got {norm!r}")
     rows = list(rows)
     if norm == "linf":
         return 2 * uniform(seed, stream, rows, shape) - 1

@@ -32,7 +32,7 @@ class Threat:
 def rows() -> dict[str, Row]:
     """Every row by its key; each must be trained by exactly one of the sections teachers, at, jr and ir."""
     found = params.sections(Row, "rows")
-    trained = [name for part in ("teachers", "at", "jr", "ir") for name in params.value(part)]
+    trained = [name for part in ("teachers", "at", "jr", "ir") for name in params.names(part)]
     untrained = sorted(set(found) - set(trained))
     require(not untrained, f"params.yaml: rows {', '.join(untrained)} are in none of the sections teachers, at, jr, ir")
     unlisted = sorted(set(trained) - set(found))
@@ -46,7 +46,7 @@ def threats(name: str) -> list[Threat]:
     """The list of threat models called `name`."""
     entries = params.value("threats", name)
     require(isinstance(entries, list) and len(entries) > 0, f"params.yaml: threats.{name} must be a non-empty list, got {entries!r}")
-    return [params.parse(Threat, entry, f"threats.{name}.{index}") for index, entry in enumerate(entries)]
+    return [params.parse(Threat, entry, params.place("threats", name, str(index))) for index, entry in enumerate(entries)]
 
 
 def seeds() -> list[int]:

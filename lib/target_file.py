@@ -45,6 +45,8 @@ def write(path: Path, header: Header, shape: tuple[int, ...], chunks: Iterable[n
         maps = file.create_dataset("maps", shape, dtype=np.float32)
         row = 0
         for chunk in chunks:
+            fits = chunk.shape[1:] == shape[1:] and row + len(chunk) <= shape[0]
+            require(fits, f"{path}: expected maps of shape {shape}, got rows {row} to {row + len(chunk) - 1} of shape {chunk.shape}")
             require(bool(np.isfinite(chunk).all()), f"{path}: maps must be finite, rows {row} to {row + len(chunk) - 1} are not")
             maps[row : row + len(chunk)] = chunk
             row += len(chunk)

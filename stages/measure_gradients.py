@@ -12,6 +12,7 @@ import numpy as np
 from lib import alignment, gradient_file, target_file
 from lib.base import image_file, params
 from lib.base.command import command, result, source
+from lib.base.errors import require
 from lib.network import batches, checkpoint, runtime
 from lib.network.progress import progress
 
@@ -26,6 +27,7 @@ def main(seed: int, images: Path, models: Path, targets: Path, out: Path) -> Non
     plan = params.section(alignment.Plan, "gradients")
     device = runtime.start(seed, "analysis")
     train = image_file.read(images, "train")
+    require(plan.images is None or plan.images <= len(train), f"gradients.images is {plan.images}, the train split has {len(train)}")
     data = batches.on_device(train, device).take(slice(0, plan.images))
     sets = {name: target_file.read(targets / f"{name}.h5", train)[1][: len(data)] for name in {*params.value("ir"), plan.reference}}
     measured = {

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from classifiers import Scaled, grey, half_space, random_linear, seen, smooth
+from classifiers import Linear, Scaled, grey, half_space, random_linear, seen, smooth
 from torch import Tensor, nn
 
 from lib.base.errors import InputError
@@ -164,6 +164,14 @@ def test_four_projections_halve_the_error_of_one():
     assert (one / four).mean() == pytest.approx(2, rel=0.15)
 
 
+def test_with_orthogonal_rows_of_equal_length_one_projection_is_exact():
+    """J J' = c I, so that |v'J|^2 = c for every unit vector v, and K c is the squared norm: unit vectors have no error here."""
+    rows = torch.linalg.qr(torch.randn(16, 3, generator=generator(), dtype=torch.float64))[0].T * 5
+    model, images = Linear(rows.reshape(3, *SHAPE), torch.zeros(3)), grey(6, SHAPE).double().requires_grad_()
+    found = jacobian.squared_norms(model(images), images, 1, generator()).detach()
+    torch.testing.assert_close(found, torch.full((6,), 75.0, dtype=torch.float64))
+
+
 def test_each_image_gets_a_projection_of_its_own():
     model = smooth(3, SHAPE).double()
     images = grey(1, SHAPE).double().expand(4, -1, -1, -1).clone().requires_grad_()
@@ -247,6 +255,21 @@ def test_a_confident_model_holds_the_papers_steps_back_and_not_the_strict_ones()
             found = adversarial.examples(model, Batch(images, labels), generator(), crafting(semantics=semantics))
         moved[semantics] = (found - batches[0]).flatten(1).norm(dim=1)
     assert moved["paper"].max() < 1e-3 and moved["strict"].min() > 0.1
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_a_crafting_step_of_the_paper_shrinks_with_the_batch_whose_mean_it_takes(count):
+    """In a ball larger than the box the start is the drawn image, and the step gradient / N / max(|gradient| / N, 1e-6)."""
+    model = Scaled(half_space(torch.ones(SHAPE), 4.0), 4.0)
+    data = Batch(grey(count, SHAPE), torch.ones(count, dtype=torch.int64))
+    with seen(model) as batches:
+        found = adversarial.examples(model, data, generator(), crafting(semantics="paper", epsilon=100.0, steps=1, step_size=0.5))
+    start = batches[0].clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(model(start), data.labels, reduction="sum"), start)
+    length = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1) / count
+    assert (length < 1e-6).any() or count == 1
+    expected = (start + 0.5 * gradient / count / length.clamp_min(1e-6)).clamp(0, 1)
+    torch.testing.assert_close(found, expected.detach(), rtol=1e-4, atol=1e-6)
 
 
 def test_without_an_epsilon_the_loss_is_the_cross_entropy_of_the_images():

@@ -121,11 +121,11 @@ def _paper_run(model: nn.Module, batch: Batch, rows: np.ndarray, threat: Threat,
         gradient, _ = _ascent(model, adversarial, batch.labels, cross_entropy)
         gradient = gradient / settings.paper_batch_size
         if threat.norm == "l2":
-            held += float((balls.lengths(gradient) < rule.floor).float().mean()) / settings.steps
+            held += float((balls.lengths(gradient) < rule.floor).float().mean())
         adversarial = adversarial + threat.step_size * balls.steepest(gradient, threat.norm, rule.floor)
         adversarial = balls.project(adversarial, images, threat.norm, threat.epsilon, rule)
     with torch.no_grad():
-        return (model(adversarial).argmax(1) == batch.labels).cpu().numpy(), held
+        return (model(adversarial).argmax(1) == batch.labels).cpu().numpy(), held / settings.steps
 
 
 def _strict_run(

@@ -42,8 +42,8 @@ def digest(images: np.ndarray, labels: np.ndarray) -> str:
 
 def write(path: Path, dataset: str, classes: int, splits: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
     """Write `splits`: name -> (images, labels, source_rows)."""
-    for name, (images, labels, _) in splits.items():
-        _check(path, name, images, labels, classes)
+    for name, (images, labels, source_rows) in splits.items():
+        _check(path, name, images, labels, source_rows, classes)
     with h5.writing(path, KIND) as file:
         file.attrs["dataset"] = dataset
         file.attrs["classes"] = classes
@@ -63,14 +63,23 @@ def read(path: Path, split: str) -> Split:
         group = file[split]
         images, labels, source_rows = (h5.array(group, name, path) for name in ("images", "labels", "source_rows"))
         classes = int(file.attrs["classes"])
-        _check(path, split, images, labels, classes)
-        return Split(str(file.attrs["dataset"]), images, labels, source_rows, classes, str(group.attrs["digest"]))
+        _check(path, split, images, labels, source_rows, classes)
+        stored, found = str(group.attrs["digest"]), digest(images, labels)
+        require(
+            stored == found, f"{path}, split {split}: the digest is {found[:12]}, its writer stored {stored[:12]}: the data were changed"
+        )
+        return Split(str(file.attrs["dataset"]), images, labels, source_rows, classes, found)
 
 
-def _check(path: Path, split: str, images: np.ndarray, labels: np.ndarray, classes: int) -> None:
+def _check(path: Path, split: str, images: np.ndarray, labels: np.ndarray, source_rows: np.ndarray, classes: int) -> None:
     where = f"{path}, split {split}"
-    require(images.ndim == 4 and images.dtype == np.uint8, f"{where}: images must be (N, C, H, W) uint8, got {images.shape} {images.dtype}")
+    pixels = images.ndim == 4 and images.dtype == np.uint8
+    require(pixels, f"{where}: images must be (N, C, H, W) uint8, got {images.shape} {images.dtype}")
+    for name, values in {"labels": labels, "source_rows": source_rows}.items():
+        good = values.ndim == 1 and np.issubdtype(values.dtype, np.integer)
+        require(good, f"{where}: {name} must be whole numbers (N,), got {values.shape} {values.dtype}")
     require(len(images) == len(labels), f"{where}: {len(images)} images but {len(labels)} labels")
     require(len(images) > 0, f"{where}: it must not be empty")
+    require(len(source_rows) == len(images), f"{where}: {len(images)} images but {len(source_rows)} source_rows")
     low, high = int(labels.min()), int(labels.max())
     require(low >= 0 and high < classes, f"{where}: labels must lie in 0..{classes - 1}, got {low}..{high}")

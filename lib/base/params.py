@@ -41,34 +41,56 @@ def value(*keys: str) -> Any:
 
 def section(kind: type[Settings], *keys: str) -> Settings:
     """The section under `keys` as an instance of the frozen dataclass `kind`; its `__post_init__` checks ranges."""
-    return parse(kind, value(*keys), ".".join(keys))
+    return parse(kind, value(*keys), place(*keys))
+
+
+def names(*keys: str) -> list[str]:
+    """The names of the entries of the dictionary under `keys`: letters, digits and underscores only."""
+    entries = value(*keys)
+    require(isinstance(entries, dict), f"{place(*keys)} must be a section with keys, got {entries!r}")
+    for name in entries:
+        require(bool(NAME.fullmatch(str(name))), f"{place(*keys)}: names use letters, digits and underscores only, got {name!r}")
+    return list(entries)
 
 
 def sections(kind: type[Settings], *keys: str) -> dict[str, Settings]:
-    """Every entry of the dictionary under `keys`, parsed as `kind`; entry names must be letters, digits and underscores."""
-    entries = value(*keys)
-    where = ".".join(keys)
-    for name in entries:
-        require(bool(NAME.fullmatch(str(name))), f"params.yaml: {where}: names use letters, digits and underscores only, got {name!r}")
-    return {name: parse(kind, entry, f"{where}.{name}") for name, entry in entries.items()}
+    """Every entry of the dictionary under `keys`, parsed as `kind`."""
+    return {name: section(kind, *keys, name) for name in names(*keys)}
+
+
+def place(*keys: str) -> str:
+    """How sentences name the place of `keys`.
+
+    >>> place("attacks", "pgd")
+    'params.yaml: attacks.pgd'
+    """
+    return f"{PATH.name}: {'.'.join(keys)}"
 
 
 def parse(kind: type[Settings], data: Any, where: str) -> Settings:
     """`data`, found at `where`, as an instance of `kind`; raises `InputError` with one sentence."""
-    require(isinstance(data, dict), f"params.yaml: {where} must be a section with keys, got {data!r}")
+    require(isinstance(data, dict), f"{where} must be a section with keys, got {data!r}")
     try:
         return dacite.from_dict(kind, data, dacite.Config(strict=True, type_hooks={float: _number, int: _no_boolean}))
     except dacite.UnexpectedDataError as error:
         known = ", ".join(kind.__dataclass_fields__)  # type: ignore[attr-defined]
-        raise InputError(f"params.yaml: {where} has unknown keys {', '.join(sorted(error.keys))}; known are {known}") from error
+        raise InputError(f"{where} has unknown keys {', '.join(sorted(error.keys))}; known are {known}") from error
     except dacite.MissingValueError as error:
-        raise InputError(f"params.yaml: {where} lacks the key {error.field_path}") from error
+        raise InputError(f"{where} lacks the key {error.field_path}") from error
     except dacite.WrongTypeError as error:
-        raise InputError(f"params.yaml: {where}.{error.field_path} must be {_expected(error.field_type)}, got {error.value!r}") from error
-    except dacite.DaciteError as error:
-        raise InputError(f"params.yaml: {where}: {' '.join(str(error).split())}") from error
+        got = _at(data, error.field_path or "", error.value)
+        raise InputError(f"{where}.{error.field_path} must be {_expected(error.field_type)}, got {got!r}") from error
     except InputError as error:
-        raise InputError(f"params.yaml: {where}: {error}") from error
+        raise InputError(f"{where}: {error}") from error
+
+
+def _at(data: dict, path: str, otherwise: Any) -> Any:
+    """What stood in `data` before dacite touched it."""
+    for key in path.split("."):
+        if not isinstance(data, dict) or key not in data:
+            return otherwise
+        data = data[key]
+    return data
 
 
 def _number(data: Any) -> Any:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from lib.base import params
 from lib.base.errors import InputError, require
 from lib.network import architecture
 from lib.network.architecture import Model
@@ -35,10 +36,24 @@ def write(folder: Path, model: nn.Module, settings: Model, shape: tuple[int, int
         shutil.rmtree(part, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class Description:
+    """What model.json holds: how to build the network that the weights belong to; `shape` is (C, H, W)."""
+
+    model: Model
+    shape: list[int]
+    classes: int
+
+    def __post_init__(self) -> None:
+        require(len(self.shape) == 3 and min(self.shape) > 0, f"shape must be three positive numbers, got {self.shape}")
+        require(self.classes > 1, f"classes must be 2 or more, got {self.classes}")
+
+
 def read(folder: Path, device: torch.device) -> nn.Module:
     """The trained model in eval mode; raises `InputError` for missing, truncated or mismatched files."""
     described = _description(folder / "model.json")
-    model = architecture.build(Model(**described["model"]), tuple(described["shape"]), described["classes"])
+    channels, height, width = described.shape
+    model = architecture.build(described.model, (channels, height, width), described.classes)
     weights = folder / "weights.safetensors"
     require(weights.is_file(), f"expected weights at {weights}, found nothing there")
     try:
@@ -48,11 +63,13 @@ def read(folder: Path, device: torch.device) -> nn.Module:
     return model.to(device).eval()
 
 
-def _description(path: Path) -> dict:
+def _description(path: Path) -> Description:
     require(path.is_file(), f"expected a model description at {path}, found nothing there")
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        return params.parse(Description, json.loads(path.read_text()), str(path))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is not valid JSON: {error}") from error
 
 

@@ -54,7 +54,7 @@ def fit(model: nn.Module, train: Batch, validation: Batch, objective: Objective,
     Raises:
         InputError: the batch is larger than the data, or the loss became non-finite (names epoch and step).
     """
-    noise = torch.Generator(train.images.device).manual_seed(seed)
+    noise = torch.Generator(train.images.device).manual_seed(seed + 1)  # another stream than the order of the data
     rule = partial(torch.optim.SGD, nesterov=plan.nesterov, weight_decay=plan.weight_decay)
     optimizer = rule(model.parameters(), lr=plan.learning_rate, momentum=plan.momentum)
     steps = math.ceil(len(train) / plan.batch_size)
