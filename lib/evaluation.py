@@ -15,7 +15,7 @@ from lib.network.batches import Batch, on_device
 from lib.network.model_state import evaluating
 from lib.network.progress import progress
 from lib.outcome_file import Outcomes, Record
-from lib.rows import Threat
+from lib.threats import Threat
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from lib import evaluation, outcome_file, rows
+from lib import evaluation, outcome_file
 from lib.base import image_file, params
 from lib.base.command import command, result, source
 from lib.network import checkpoint, runtime
+from lib.threats import threats
 
 
 @command(__doc__)
@@ -24,11 +25,11 @@ from lib.network import checkpoint, runtime
 def main(suite: str, row: str, seed: int, images: Path, model: Path, out: Path) -> None:
     settings = params.section(evaluation.suite(suite).Settings, "attacks", suite)
     plan = params.section(evaluation.Evaluation, "evaluation")
-    threats = rows.threats(params.value("rows", row, "threats"))
+    attacked = threats(params.value("rows", row, "threats"))
     device = runtime.start(seed, "analysis")
     test = image_file.read(images, "test")
     network = checkpoint.read(model, device)
-    outcome_file.write(out, evaluation.outcomes(network, test, row, seed, suite, settings, threats, plan, device))
+    outcome_file.write(out, evaluation.outcomes(network, test, row, seed, suite, settings, attacked, plan, device))
 
 
 if __name__ == "__main__":

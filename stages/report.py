@@ -14,7 +14,7 @@ from lib.base.image_file import Split
 from lib.report import figures, galleries, page, series, table_formats, tables
 from lib.report.figures import Picture
 from lib.report.results import Evidence, read
-from lib.rows import seeds
+from lib.report.rows import seeds
 
 
 @command(__doc__)

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 from ruamel.yaml import YAML
 
-from lib import gradient_file, outcome_file, rows, target_file
+from lib import gradient_file, outcome_file, target_file
 from lib.base import image_file, params
 from lib.gradient_file import Gradients
 from lib.outcome_file import Outcomes, Record
-from lib.report import results
+from lib.report import results, rows
 from lib.report.families import permuted_targets, teacher_targets
 from lib.report.results import Evidence
+from lib.threats import threats
 
 ROOT = Path(__file__).parents[1]
 SIDE, CLASSES, IMAGES = 8, 3, 100
@@ -61,7 +62,7 @@ def outcomes(seed: int, key: str, share: float) -> Outcomes:
     """The first round(share * n) images stand at the first threat model."""
     test = image_file.read(images(), "test")
     standing, records = share, []
-    for threat in rows.threats(rows.rows()[key].threats):
+    for threat in threats(rows.rows()[key].threats):
         for semantics, aggregate, factor in (("paper", "mean", 1.0), ("strict", "worst", 0.8)):
             correct = np.tile(np.arange(IMAGES) < round(standing * factor * IMAGES), (3, 1))
             records.append(Record(semantics, "pgd40", threat.norm, threat.epsilon, aggregate, correct))  # type: ignore[arg-type]

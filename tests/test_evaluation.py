@@ -14,7 +14,7 @@ from lib.base.errors import InputError
 from lib.base.image_file import Split, digest
 from lib.evaluation import Evaluation
 from lib.outcome_file import Outcomes, Record
-from lib.rows import Threat
+from lib.threats import Threat
 
 SHAPE = (1, 6, 6)
 THREATS = [Threat("l2", 0.4, 0.2), Threat("linf", 0.06, 0.03)]

@@ -378,6 +378,6 @@ def test_maps_that_do_not_add_up_to_the_announced_shape_are_refused(tmp_path, ch
 
 def test_files_and_parameters_can_be_read_without_torch():
     """Its import takes seconds, and the report needs none of it."""
-    modules = "lib.base.h5, lib.base.image_file, lib.base.params, lib.rows, lib.target_file, lib.outcome_file, lib.gradient_file"
+    modules = "lib.base.h5, lib.base.image_file, lib.base.params, lib.threats, lib.target_file, lib.outcome_file, lib.gradient_file"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -6,10 +6,11 @@ from typing import Literal
 
 import pytest
 
-from lib import rows
 from lib.base import params
 from lib.base.errors import InputError, require
-from lib.rows import Row, Threat
+from lib.report import rows
+from lib.report.rows import Row
+from lib.threats import Threat, threats
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def test_a_section_of_rows_that_is_no_section_is_refused(folder, change):
 
 def test_threats_keep_their_order(folder):
     table(folder)
-    assert rows.threats("table") == [Threat("l2", 1.5, 0.5), Threat("linf", 0.1, 0.00625)]
+    assert threats("table") == [Threat("l2", 1.5, 0.5), Threat("linf", 0.1, 0.00625)]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_threats_keep_their_order(folder):
 def test_unusable_threats_are_refused(folder, name, change, sentence):
     table(folder, *([change] if change else []))
     with pytest.raises(InputError, match=sentence):
-        rows.threats(name)
+        threats(name)
 
 
 def test_seeds_are_different_non_negative_integers(folder):
@@ -222,5 +223,5 @@ def test_the_parameters_of_the_project_and_of_every_scale_name_consistent_rows(m
     for path in found:
         monkeypatch.setattr(params, "PATH", path)
         for row in rows.rows().values():
-            assert rows.threats(row.threats)
+            assert threats(row.threats)
         assert rows.seeds()

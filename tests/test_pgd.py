@@ -14,7 +14,7 @@ from lib.attacks import pgd
 from lib.base.errors import InputError
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating
-from lib.rows import Threat
+from lib.threats import Threat
 
 NORMS = ["l2", "linf"]
 DUAL = {"l2": 2, "linf": 1}

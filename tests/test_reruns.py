@@ -129,7 +129,7 @@ def test_going_back_restores_results_without_running_anything(project: Path) -> 
     before = (project / "results/attacks/0/JR.pgd.h5").read_text()
     run("dvc exp run -S jr.JR.lambda_j=0.5", project)
     assert (project / "results/attacks/0/JR.pgd.h5").read_text() != before
-    run("git checkout params.yaml dvc.lock", project)
+    run("git checkout params.yaml dvc.lock report", project)
     run("dvc checkout", project)
     assert ran(run("dvc repro", project)) == set()
     assert (project / "results/attacks/0/JR.pgd.h5").read_text() == before

@@ -7,8 +7,8 @@ import report_grid
 
 from lib.report import published, table_formats, tables
 from lib.report.columns import CLEAN, Column
+from lib.report.rows import Row
 from lib.report.tables import Table
-from lib.rows import Row
 
 SHARES = {"NR": 0.3, "R": 0.9, "AT25": 0.9, "JR": 0.7, "R_simple": 0.75, "R_smoothgrad": 0.85}
 L2, WIDE = Column("paper", "pgd40", "l2", 1.5), Column("paper", "pgd40", "linf", 0.3)

@@ -21,7 +21,7 @@ from lib import balls, draws
 from lib.base.errors import require
 from lib.network.batches import Batch
 from lib.outcome_file import Record
-from lib.rows import Threat
+from lib.threats import Threat
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lib.rows import threats
+from lib.threats import threats
 
 SEMANTICS = {"paper": "paper’s attack", "strict": "strict attack"}
 NORMS = {"l2": "L2", "linf": "L∞"}

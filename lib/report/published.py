@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lib.report.columns import CLEAN, Column
-from lib.rows import Row
+from lib.report.rows import Row
 
 PATH = Path(__file__).with_name("published.csv")
 DATASETS = {"mnist": "mnist", "mnist5k": "mnist", "cifar10": "cifar10"}

@@ -18,7 +18,8 @@ from lib.base.image_file import Split
 from lib.gradient_file import Gradients
 from lib.outcome_file import Outcomes
 from lib.report.columns import Column
-from lib.rows import Row, rows, seeds, threats
+from lib.report.rows import Row, rows, seeds
+from lib.threats import threats
 
 COLUMNS = ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsilon", "accuracy", "n"]
 

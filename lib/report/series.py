@@ -10,7 +10,7 @@ from lib.base.errors import require
 from lib.report.columns import CLEAN, Column, at_threat, attacks, per_seed, radius
 from lib.report.families import permuted_targets
 from lib.report.results import Evidence, labels
-from lib.rows import threats
+from lib.threats import threats
 
 
 @dataclass(frozen=True)
