@@ -1,7 +1,5 @@
 """Saliency maps of a whole split, chunk by chunk, with memory for one chunk only."""
 
-import importlib
-import importlib.util
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 
@@ -12,15 +10,14 @@ from torch import Tensor, nn
 from lib import draws
 from lib.base.errors import require
 from lib.network.batches import Batch
+from lib.network.choices import choice
 from lib.network.model_state import evaluating
 from lib.network.progress import progress
 
 
 def method(name: str) -> ModuleType:
     """The file of lib/saliency called `name`; it offers `Settings` and `maps(model, images, labels, settings, noise)`."""
-    known = importlib.util.find_spec(f"lib.saliency.{name}") if name.isidentifier() else None
-    require(known is not None, f"saliency method must be a file in lib/saliency, got {name!r}")
-    return importlib.import_module(f"lib.saliency.{name}")
+    return choice("lib.saliency", name, "saliency method")
 
 
 def chunks(model: nn.Module, data: Batch, chosen: ModuleType, settings: object, seed: int, size: int) -> Iterator[np.ndarray]:

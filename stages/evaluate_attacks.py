@@ -1,18 +1,19 @@
 """Attack one trained model with one suite and keep the outcome of every image; accuracies are derived from them.
 
 ROW names an entry of section `rows` in params.yaml, which says in which threat models it is attacked. SUITE names a file in
-lib/attacks (pgd, or your own) and its entry in section `attacks`.
+lib/suites (pgd, autoattack, probes, all three together, or your own) and its entry in section `attacks`.
 """
 
 from pathlib import Path
 
 import click
 
-from lib import evaluation, outcome_file
 from lib.base import image_file, params
 from lib.base.command import command, result, source
+from lib.evaluation import outcome_file, outcomes
+from lib.evaluation.threats import threats
+from lib.evaluation.work import Evaluation
 from lib.network import checkpoint, runtime
-from lib.threats import threats
 
 
 @command(__doc__)
@@ -23,13 +24,13 @@ from lib.threats import threats
 @source("--model", "Folder of the trained model.")
 @result("HDF5 file of outcomes.")
 def main(suite: str, row: str, seed: int, images: Path, model: Path, out: Path) -> None:
-    settings = params.section(evaluation.suite(suite).Settings, "attacks", suite)
-    plan = params.section(evaluation.Evaluation, "evaluation")
+    settings = params.section(outcomes.suite(suite).Settings, "attacks", suite)
+    plan = params.section(Evaluation, "evaluation")
     attacked = threats(params.value("rows", row, "threats"))
     device = runtime.start(seed, "analysis")
     test = image_file.read(images, "test")
     network = checkpoint.read(model, device)
-    outcome_file.write(out, evaluation.outcomes(network, test, row, seed, suite, settings, attacked, plan, device))
+    outcome_file.write(out, outcomes.outcomes(network, test, row, seed, suite, settings, attacked, plan, device))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import sys
 import uuid
 from pathlib import Path
 
-NAMES = ["results.csv", "curves.csv", "permutation.csv", "table1.csv", "table1.tex", "table1.md", "index.html", "figures/fig1.png"]
+FRAMES = ["results", "curves", "auc", "permutation", "black_box", "worst_case", "claims", "contrasts", "table1"]
+NAMES = [*(f"{name}.csv" for name in FRAMES), "gate.json", "table1.tex", "table1.md", "index.html", "figures/fig1.png"]
 
 
 def write(out: Path) -> None:

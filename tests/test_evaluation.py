@@ -8,13 +8,14 @@ import torch
 from classifiers import Flat, Linear, random_linear, seen, smooth
 from torch import Tensor, nn
 
-from lib import evaluation
 from lib.attacks import pgd
 from lib.base.errors import InputError
 from lib.base.image_file import Split, digest
-from lib.evaluation import Evaluation
-from lib.outcome_file import Outcomes, Record
-from lib.threats import Threat
+from lib.evaluation import outcomes as evaluation
+from lib.evaluation.outcome_file import Outcomes, Record
+from lib.evaluation.threats import Threat
+from lib.evaluation.work import Evaluation, Work, scattered
+from lib.network.batches import Batch
 
 SHAPE = (1, 6, 6)
 THREATS = [Threat("l2", 0.4, 0.2), Threat("linf", 0.06, 0.03)]
@@ -40,13 +41,15 @@ def evaluate(model: nn.Module, test: Split, images: int | None = None, batch_siz
     return evaluation.outcomes(model, test, "NR", 3, suite, settings, THREATS, Evaluation(images, batch_size), torch.device("cpu"))
 
 
-def stub(monkeypatch, telemetry=lambda rows: {}) -> list[tuple[np.ndarray, Tensor]]:
-    """Replace the suite by one that leaves everything correct; returns what it was asked, batch by batch."""
+def stub(monkeypatch, telemetry=lambda rows: {}, limit=lambda rows: None) -> list[tuple[np.ndarray, Tensor]]:
+    """Replace the suite by one that leaves everything correct; returns what it was asked."""
     asked = []
 
-    def records(model, batch, rows, threats, settings):
-        asked.append((rows, batch.labels))
-        return [Record("paper", "none", "l2", 1.0, "mean", np.ones((2, len(rows)), bool), {}, telemetry(rows))]
+    def records(model, work, threats, settings):
+        asked.append((work.rows, work.batch.labels))
+        return [
+            Record("paper", "none", "l2", 1.0, "mean", np.ones((2, len(work)), bool), {"images": 4}, telemetry(work.rows), limit(work.rows))
+        ]
 
     monkeypatch.setattr(evaluation, "suite", lambda name: SimpleNamespace(records=records))
     return asked
@@ -61,7 +64,7 @@ def test_misclassified_images_count_as_not_robust_and_are_never_attacked(monkeyp
     assert np.array_equal(found.clean, expected)
     assert np.concatenate([rows for rows, _ in asked]).tolist() == np.flatnonzero(expected).tolist()
     assert np.array_equal(torch.cat([labels for _, labels in asked]).numpy(), test.labels[expected])
-    assert [len(rows) for rows, _ in asked] == [5, 5, 5, 1]
+    assert len(asked) == 1
     assert np.array_equal(found.records[0].correct, np.stack([expected, expected]))
     assert found.records[0].accuracy == 0.8
 
@@ -71,7 +74,7 @@ def test_no_attack_makes_a_misclassified_image_robust():
     model = smooth(4, SHAPE, seed=2)
     found = evaluate(model, labelled_by(model, 20, wrong=(0, 7)), steps=1)
     for record in found.records:
-        assert record.correct.shape == (2, 20) and not record.correct[:, [0, 7]].any()
+        assert record.correct.shape[1] == 20 and not record.correct[:, [0, 7]].any()
         assert 0 < record.accuracy < 0.9
 
 
@@ -81,8 +84,9 @@ def test_what_is_found_is_labelled_with_where_it_was_found():
     found = evaluate(model, test, images=8)
     assert (found.dataset, found.row, found.seed, found.suite, found.images_digest) == ("toy", "NR", 3, "pgd", test.digest)
     assert found.rows.tolist() == list(range(8)) and np.array_equal(found.labels, test.labels[:8])
-    assert found.clean.shape == (8,) and all(record.correct.shape == (2, 8) for record in found.records)
-    assert [(one.semantics, one.norm) for one in found.records] == [(s, n) for s in ("paper", "strict") for n in ("l2", "linf")]
+    assert found.clean.shape == (8,) and all(record.correct.shape[1] == 8 for record in found.records)
+    kinds = [(semantics, attack) for semantics in ("paper", "strict") for attack in ("pgd2", "fgsm")]
+    assert [(one.semantics, one.attack, one.norm) for one in found.records] == [(*kind, norm) for kind in kinds for norm in ("l2", "linf")]
     assert len(evaluate(model, test).rows) == 12
 
 
@@ -99,11 +103,46 @@ def test_the_first_images_have_the_same_outcomes_in_any_batch_size_and_number():
             assert one.settings == record.settings
 
 
-def test_telemetry_is_averaged_by_the_number_of_images(monkeypatch):
+def test_no_batch_is_larger_than_asked():
     model = smooth(4, SHAPE)
-    stub(monkeypatch, lambda rows: {"first": float(rows[0]), "one": 1.0})
-    (record,) = evaluate(model, labelled_by(model, 10), batch_size=4).records
-    assert record.telemetry == pytest.approx({"first": (4 * 0 + 4 * 4 + 2 * 8) / 10, "one": 1.0})
+    test = labelled_by(model, 30)
+    with seen(model) as batches:
+        evaluate(model, test, batch_size=7)
+    assert max(map(len, batches)) == 7
+
+
+def test_telemetry_stays_with_its_image_and_is_nan_where_nothing_was_attacked(monkeypatch):
+    model = smooth(4, SHAPE)
+    stub(monkeypatch, lambda rows: {"row": rows.astype(np.float32)})
+    (record,) = evaluate(model, labelled_by(model, 6, wrong=(2,))).records
+    np.testing.assert_array_equal(record.telemetry["row"], [0, 1, np.nan, 3, 4, 5])
+    assert record.noticed("row").tolist() == [0, 1, 3, 4, 5] and record.noticed("other").size == 0
+
+
+def test_an_attack_on_the_first_images_counts_those_among_them_that_are_misclassified(monkeypatch):
+    """Asked for the first 4 of 6 with image 2 misclassified: 3 of 4 stand."""
+    model = smooth(4, SHAPE)
+    for wrong in (2, 3):
+        stub(monkeypatch, limit=lambda rows: rows < 4)
+        (record,) = evaluate(model, labelled_by(model, 6, wrong=(wrong,))).records
+        assert record.asked.tolist() == [True] * 4 + [False] * 2 and record.accuracy == 0.75
+
+
+def test_a_record_of_some_images_becomes_one_of_all():
+    asked = np.array([True, False, True])
+    part = Record("probe", "noise", "l2", 1.0, "worst", np.array([[True, False]]), {}, {"a": np.array([1.0, 2.0], np.float32)})
+    found = scattered(part, asked)
+    assert found.correct.tolist() == [[True, False, False]] and found.accuracy == 0.5
+    np.testing.assert_array_equal(found.telemetry["a"], [1, np.nan, 2])
+
+
+def test_work_is_cut_into_groups_that_know_their_rows():
+    data = Batch(torch.arange(5.0).view(5, 1, 1, 1), torch.arange(5))
+    work = Work(data, np.arange(10, 15), 2)
+    groups = list(work.chunks(np.array([4, 0, 3])))
+    assert [positions.tolist() for positions, _ in groups] == [[4, 0], [3]]
+    assert [part.rows.tolist() for _, part in groups] == [[14, 10], [13]]
+    assert groups[0][1].batch.labels.tolist() == [4, 0]
 
 
 def test_the_model_is_measured_in_eval_mode_and_returned_as_it_was():
@@ -149,18 +188,20 @@ def test_a_model_that_is_always_wrong_is_refused_instead_of_called_robust():
 
 def test_a_model_without_gradients_is_robust_by_luck_only_and_that_is_recorded_as_found():
     found = evaluate(Flat(10.0), split(np.zeros(5)))
-    assert [record.accuracy for record in found.records] == [1.0] * 4
-    assert found.records[0].telemetry == {"steps_held_by_floor": pytest.approx(1.0)}
+    assert [record.accuracy for record in found.records] == [1.0] * 8
+    assert found.records[0].noticed("steps_held_by_floor").tolist() == [1] * 5
+    strict = next(record for record in found.records if record.semantics == "strict")
+    assert strict.noticed("zero_gradients").tolist() == [1] * 5
 
 
-@pytest.mark.parametrize("name", ["autoattack", "../pgd", "", "pgd.py"])
+@pytest.mark.parametrize("name", ["deepfool", "../pgd", "", "pgd.py"])
 def test_an_unknown_suite_is_refused(name):
-    with pytest.raises(InputError, match="attack suite must be a file in lib/attacks"):
+    with pytest.raises(InputError, match="attack suite must be a file in lib/suites"):
         evaluation.suite(name)
 
 
 def test_a_suite_is_the_file_of_its_name():
-    assert evaluation.suite("pgd") is pgd
+    assert evaluation.suite("pgd").records is pgd.records
 
 
 @pytest.mark.parametrize(

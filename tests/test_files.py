@@ -7,17 +7,19 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from lib import gradient_file, outcome_file, target_file
+from lib import gradient_file, target_file
 from lib.base import h5, image_file
 from lib.base.errors import InputError
+from lib.evaluation import outcome_file
+from lib.evaluation.outcome_file import Outcomes, Record
 from lib.gradient_file import Gradients
-from lib.outcome_file import Outcomes, Record
 from lib.target_file import Header
 
 SHAPE = (2, 3, 3)
@@ -32,9 +34,12 @@ SPLITS = {
 MAPS = random.standard_normal((6, *SHAPE)).astype(np.float32)
 DIGEST = image_file.digest(IMAGES, LABELS)
 HEADER = Header("toy", DIGEST, "R_smoothgrad", {"saliency": {"sigma": 0.15, "samples": 50}, "teacher": {"name": "R"}})
+TELEMETRY = {"held": np.array([0.25, np.nan, 0.5, 1.0], np.float32)}
 RECORDS = tuple(
-    Record("paper", "pgd40", "l2", index / 10, "mean" if index % 2 else "worst", random.random((3, 4)) < 0.5, {"steps": 40}, {"held": 0.25})
-    for index in range(12)
+    Record(
+        "paper", "pgd40", "l2", index / 10, "mean" if index % 2 else "worst", random.random((3, 4)) < 0.5, {"steps": 40}, TELEMETRY, asked
+    )
+    for index, asked in zip(range(12), cycle([None, np.array([True, True, False, False])]))
 )
 OUTCOMES = Outcomes("toy", "R", 1, "pgd", DIGEST, np.arange(4), LABELS[:4], np.array([True, False, True, True]), RECORDS)
 VALUES = random.standard_normal((4, 6))
@@ -133,13 +138,19 @@ def test_outcomes_come_back_with_every_record_in_its_order(tmp_path):
     assert found.clean.dtype == bool and len(found.records) == 12
     for record, expected in zip(found.records, RECORDS, strict=True):
         assert np.array_equal(record.correct, expected.correct) and record.correct.dtype == bool
-        assert replace(record, correct=None) == replace(expected, correct=None)
+        np.testing.assert_array_equal(record.telemetry.pop("held"), TELEMETRY["held"])
+        assert record.telemetry == {} and np.array_equal(record.asked, expected.asked)
+        plain = {"correct": None, "telemetry": {}, "asked": None}
+        assert replace(record, **plain) == replace(expected, **plain)
 
 
 def test_a_record_is_a_mean_over_runs_or_the_worst_case_over_them():
     correct = np.array([[True, True, False, True], [True, False, False, True]])
     assert Record("paper", "pgd", "l2", 1.0, "mean", correct).accuracy == 5 / 8
     assert Record("strict", "pgd", "l2", 1.0, "worst", correct).accuracy == 2 / 4
+    assert Record("paper", "pgd", "l2", 1.0, "mean", correct).per_image.tolist() == [1, 0.5, 0, 1]
+    asked = np.array([True, True, True, False])
+    assert Record("strict", "pgd", "l2", 1.0, "worst", correct, asked=asked).accuracy == 1 / 3
 
 
 def test_gradients_come_back_with_or_without_their_own_targets(tmp_path):
@@ -378,6 +389,7 @@ def test_maps_that_do_not_add_up_to_the_announced_shape_are_refused(tmp_path, ch
 
 def test_files_and_parameters_can_be_read_without_torch():
     """Its import takes seconds, and the report needs none of it."""
-    modules = "lib.base.h5, lib.base.image_file, lib.base.params, lib.threats, lib.target_file, lib.outcome_file, lib.gradient_file"
+    modules = "lib.base.h5, lib.base.image_file, lib.base.params, lib.evaluation.threats, lib.evaluation.outcome_file"
+    modules += ", lib.target_file, lib.gradient_file, lib.gate"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -9,12 +9,14 @@ import torch
 from classifiers import Band, Flat, Linear, Scaled, grey, half_space, random_linear, seen, smooth
 from torch import Tensor, nn
 
-from lib import draws
-from lib.attacks import pgd
+from lib import balls, draws
+from lib.attacks import paper, pgd, strict, walk
+from lib.attacks.losses import margin
 from lib.base.errors import InputError
+from lib.evaluation.threats import Threat
+from lib.evaluation.work import Work
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating
-from lib.threats import Threat
 
 NORMS = ["l2", "linf"]
 DUAL = {"l2": 2, "linf": 1}
@@ -36,10 +38,17 @@ def settings(semantics: str = "strict", **changes) -> pgd.Settings:
 
 
 def attack(model: nn.Module, images: Tensor, labels: Tensor, threats: list[Threat], rows=None, **changes):
-    """Records of one batch, with the model prepared as lib/evaluation.py prepares it."""
-    rows = np.arange(len(images)) if rows is None else rows
+    """PGD's records of one batch, with the model prepared as lib/evaluation/outcomes.py prepares it."""
+    plan = settings(**changes)
     with evaluating(model):
-        return pgd.records(model, Batch(images, labels), rows, threats, settings(**changes))
+        if plan.semantics == ["paper"]:
+            return paper.paper(model, work(images, labels, rows), threats, plan.paper)
+        return strict.strict(model, work(images, labels, rows), threats, plan)
+
+
+def work(images: Tensor, labels: Tensor, rows=None, batch_size: int | None = None) -> Work:
+    rows = np.arange(len(images)) if rows is None else rows
+    return Work(Batch(images, labels), rows, batch_size or len(images))
 
 
 def decided(model: nn.Module, count: int, **where) -> tuple[Tensor, Tensor]:
@@ -57,7 +66,12 @@ def rough() -> nn.Module:
 
 
 def from_the_image_itself(monkeypatch) -> None:
-    monkeypatch.setattr(pgd, "_start", lambda images, *rest: images)
+    start_at(monkeypatch, lambda images: images)
+
+
+def start_at(monkeypatch, where) -> None:
+    for module in (walk, paper):
+        monkeypatch.setattr(module, "start", lambda work, threat, rule, seed, stream: where(work.batch.images))
 
 
 # Closed forms
@@ -71,7 +85,7 @@ def test_a_half_space_is_crossed_exactly_where_the_radius_exceeds_the_distance(n
     model = half_space(direction, float(direction.sum() / 2))
     images, labels = decided(model, 40)
     dual = direction.flatten().norm(p=DUAL[norm])
-    distance = (pgd.margin(model(images), labels).abs() / dual).detach()
+    distance = (margin(model(images), labels).abs() / dual).detach()
     order = distance.argsort()
     images, labels, distance = images[order], labels[order], distance[order].numpy()
     for epsilon in np.quantile(distance, [0.25, 0.5, 0.75]):
@@ -114,22 +128,26 @@ def test_one_step_of_the_whole_radius_is_the_fast_gradient_method(monkeypatch):
 # Parity with others
 
 
-def foolbox_adversarials(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, step: float, steps: int) -> Tensor:
+def foolbox():
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import foolbox
 
-    kind = {"l2": foolbox.attacks.L2PGD, "linf": foolbox.attacks.LinfPGD}[threat.norm]
+        return foolbox
+
+
+def foolbox_adversarials(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, step: float, steps: int) -> Tensor:
+    kind = {"l2": foolbox().attacks.L2PGD, "linf": foolbox().attacks.LinfPGD}[threat.norm]
     oracle = kind(abs_stepsize=step, steps=steps, random_start=False)
-    wrapped = foolbox.PyTorchModel(model.eval(), bounds=(0, 1), device="cpu")
+    wrapped = foolbox().PyTorchModel(model.eval(), bounds=(0, 1), device="cpu")
     return oracle(wrapped, images, labels, epsilons=threat.epsilon)[1]
 
 
 @both_norms
 def test_strict_iterates_are_foolbox_iterates_when_started_alike(norm, monkeypatch):
     from_the_image_itself(monkeypatch)
-    monkeypatch.setattr(pgd, "decayed", lambda first, step, steps: first)  # foolbox has steps of one length only
+    monkeypatch.setattr(walk, "decayed", lambda first, step, steps: first)  # foolbox has steps of one length only
     model, steps = smooth(4, (2, 6, 6)), 15
     images = grey(8, (2, 6, 6), low=-0.3, high=1.3).clamp(0, 1)
     labels = model(images).argmax(1)
@@ -199,13 +217,14 @@ def test_the_papers_attack_stalls_on_a_confident_model_and_strict_does_not():
     (paper,) = attack(model, images, labels, [threat], semantics="paper", restarts=2)
     (strict,) = attack(model, images, labels, [threat], semantics="strict")
     assert paper.accuracy == 1.0 and strict.accuracy == 0.0
-    assert paper.telemetry == {"steps_held_by_floor": pytest.approx(1.0)}
+    assert (paper.noticed("steps_held_by_floor") == 1).all() and (paper.noticed("effective_step") < 0.01).all()
 
 
 def test_without_the_confidence_the_papers_attack_works_and_no_step_is_held():
     model, images, labels = confident(0.01)
     (paper,) = attack(model, images, labels, [Threat("l2", 0.8, 0.8 / 3)], semantics="paper", restarts=2)
-    assert paper.accuracy == 0.0 and paper.telemetry == {"steps_held_by_floor": 0.0}
+    assert paper.accuracy == 0.0
+    assert (paper.noticed("steps_held_by_floor") == 0).all() and (paper.noticed("effective_step") == 1).all()
 
 
 @pytest.mark.parametrize("batch_size", [1, 50, 1000])
@@ -220,26 +239,39 @@ def test_a_step_of_the_paper_shrinks_with_the_batch_whose_mean_it_takes(batch_si
         (record,) = attack(model, images, labels, [Threat("l2", 0.8, 0.1)], semantics="paper", steps=1, paper_batch_size=batch_size)
     step = (batches[-1] - images).flatten(1).norm(dim=1)
     torch.testing.assert_close(step, 0.1 * (length / batch_size / 1e-6).clamp_max(1), rtol=1e-3, atol=1e-6)
-    assert record.telemetry["steps_held_by_floor"] == pytest.approx(float((length / batch_size < 1e-6).float().mean()))
-    assert (record.telemetry["steps_held_by_floor"] > 0.5) == (batch_size > 1)
+    assert np.array_equal(record.noticed("steps_held_by_floor"), (length / batch_size < 1e-6).float().numpy())
+    np.testing.assert_allclose(record.noticed("effective_step"), (length / batch_size / 1e-6).clamp_max(1).numpy(), rtol=1e-3)
+    assert (record.noticed("steps_held_by_floor").mean() > 0.5) == (batch_size > 1)
 
 
 def test_linf_steps_are_never_held_by_the_floor():
     model, images, labels = confident(0.3)
     (record,) = attack(model, images, labels, [Threat("linf", 0.1, 0.02)], semantics="paper")
-    assert record.telemetry == {"steps_held_by_floor": 0.0} and record.accuracy == 0.0
+    assert set(record.telemetry) == {"violation"} and record.accuracy == 0.0
 
 
 @both_norms
 def test_strict_does_not_change_when_the_logits_are_scaled(norm):
-    """A change of scale changes no decision, so no outcome may change; cross-entropy alone would notice."""
+    """A change of scale changes no decision, so no outcome may change, in any restart, whatever its loss."""
     model = smooth(4, SHAPE, seed=5)
     images, labels = decided(model, 40, low=0.0, high=1.0)
     threat = Threat(norm, {"l2": 1.0, "linf": 0.15}[norm], 0.1)
-    found = [attack(Scaled(model, factor), images, labels, [threat], restarts=2)[0] for factor in (1.0, 10.0, 1000.0)]
-    assert found[0].accuracy == found[1].accuracy == found[2].accuracy
-    assert 0.1 < found[0].accuracy < 0.9
-    assert np.array_equal(found[0].correct[0], found[2].correct[0])
+    for losses in (["margin"], ["standardised_cross_entropy"], ["margin", "standardised_cross_entropy"]):
+        found = [
+            attack(Scaled(model, factor), images, labels, [threat], restarts=2, strict_losses=losses)[0] for factor in (1.0, 10.0, 1000.0)
+        ]
+        assert 0.1 < found[0].accuracy < 0.9
+        assert np.array_equal(found[0].correct, found[1].correct) and np.array_equal(found[0].correct, found[2].correct)
+
+
+def test_plain_cross_entropy_does_notice_the_scale_of_the_logits():
+    model, images, labels = confident(100.0)
+    threat = Threat("l2", 0.8, 0.1)
+    plain, standardised = (
+        attack(model, images, labels, [threat], strict_losses=[name])[0].accuracy
+        for name in ("cross_entropy", "standardised_cross_entropy")
+    )
+    assert plain == 1.0 and standardised == 0.0
 
 
 def test_the_first_strict_restart_uses_the_first_loss_and_the_second_the_second():
@@ -256,7 +288,7 @@ def test_the_first_strict_restart_uses_the_first_loss_and_the_second_the_second(
 def test_the_margin_is_positive_exactly_where_another_class_wins(logits):
     for label in range(3):
         others = [value for index, value in enumerate(logits) if index != label]
-        found = pgd.margin(torch.tensor([logits]), torch.tensor([label])).item()
+        found = margin(torch.tensor([logits]), torch.tensor([label])).item()
         assert found == max(others) - logits[label]
 
 
@@ -271,12 +303,81 @@ def test_the_last_iterate_decides_in_paper_and_any_iterate_in_strict():
 
 
 def test_strict_looks_at_the_start_and_at_the_last_iterate_too(monkeypatch):
-    fooling = lambda images, *rest: torch.full_like(images, 0.6)  # noqa: E731
     images, labels = torch.full((3, *SHAPE), 0.3), torch.zeros(3, dtype=torch.int64)
-    monkeypatch.setattr(pgd, "_start", fooling)
+    start_at(monkeypatch, lambda images: torch.full_like(images, 0.6))
     assert attack(Band(0.55, 0.65), images, labels, [Threat("linf", 0.5, 1.0)], steps=1)[0].accuracy == 0.0
     from_the_image_itself(monkeypatch)
     assert attack(Band(0.35, 0.45), images, labels, [Threat("linf", 0.1, 1.0)], steps=1)[0].accuracy == 0.0
+
+
+# FGSM
+
+
+@both_norms
+def test_fgsm_is_foolboxs_in_both_semantics(norm):
+    """Where the floor does not bind and with cross-entropy, both are one step of the whole radius."""
+    model = smooth(4, (2, 6, 6), seed=7)
+    images = grey(60, (2, 6, 6), low=-0.3, high=1.3).clamp(0, 1)
+    labels = model(images).argmax(1)
+    threat = Threat(norm, {"l2": 1.5, "linf": 0.18}[norm], 1.0)
+    oracle = {"l2": foolbox().attacks.L2FastGradientAttack, "linf": foolbox().attacks.LinfFastGradientAttack}[norm]
+    wrapped = foolbox().PyTorchModel(model.eval(), bounds=(0, 1), device="cpu")
+    adversarial = oracle(random_start=False)(wrapped, images, labels, epsilons=threat.epsilon)[1]
+    expected = (model(adversarial).argmax(1) == labels).numpy()
+    with evaluating(model):
+        (mean,) = paper.fgsm(model, work(images, labels), [threat], settings().paper)
+        (worst,) = strict.fgsm(model, work(images, labels), [threat], settings(strict_losses=["cross_entropy"]))
+    assert 0.1 < expected.mean() < 0.9
+    assert np.array_equal(mean.correct[0], expected) and np.array_equal(worst.correct[0], expected)
+
+
+@both_norms
+def test_strict_fgsm_is_the_worst_of_its_losses_and_exact_for_a_half_space(norm):
+    direction = torch.randn(SHAPE, generator=torch.Generator().manual_seed(3))
+    model = half_space(direction, float(direction.sum() / 2))
+    images, labels = decided(model, 40)
+    distance = (margin(model(images), labels).abs() / direction.flatten().norm(p=DUAL[norm])).detach().numpy()
+    threat = Threat(norm, float(np.median(distance)), 1.0)
+    with evaluating(model):
+        (record,) = strict.fgsm(model, work(images, labels), [threat], settings(strict_losses=["margin", "cross_entropy"]))
+    assert np.array_equal(record.per_image.astype(bool), distance > threat.epsilon)
+    assert record.correct.shape == (2, 40) and record.noticed("violation").max() <= 1e-6
+
+
+# Gradients that are no gradients
+
+
+class Broken(nn.Module):
+    """Class 0 everywhere; the gradient is not a number where the first pixel is dark, and zero where the last one is bright."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        flat = images.flatten(1)
+        dark, bright = flat[:, 0] < 0.5, flat[:, -1] > 0.5
+        weird = flat[:, 1].clone()
+        if weird.requires_grad:
+            weird.register_hook(lambda gradient: torch.where(dark, torch.nan, torch.where(bright, 0.0, gradient)))
+        return torch.stack([torch.ones_like(weird), weird - 10], 1)
+
+
+def test_zero_and_nan_gradients_are_counted_and_never_become_a_step():
+    images = torch.full((3, *SHAPE), 0.5)
+    images[0, 0, 0, 0], images[1, 0, 0, 0], images[2, 0, 0, 0] = 0.1, 0.9, 0.9
+    images[1, 0, -1, -1], images[2, 0, -1, -1] = 0.9, 0.1
+    labels = torch.zeros(3, dtype=torch.int64)
+    (record,) = attack(Broken(), images, labels, [Threat("linf", 0.05, 1.0)], strict_losses=["margin"])
+    assert record.accuracy == 1.0
+    assert record.telemetry["nan_gradients"].tolist() == [1, 0, 0] and record.telemetry["zero_gradients"].tolist() == [0, 1, 0]
+
+
+def test_an_image_whose_logits_are_not_finite_is_not_called_robust():
+    class Fragile(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            value = images.flatten(1).sum(1)
+            return torch.stack([value * torch.nan if not bool((images == 0.5).all()) else value, value - 1], 1)
+
+    images, labels = torch.full((3, *SHAPE), 0.5), torch.zeros(3, dtype=torch.int64)
+    for semantics in ("paper", "strict"):
+        assert attack(Fragile(), images, labels, [Threat("linf", 0.1, 0.05)], semantics=semantics)[0].accuracy == 0.0
 
 
 # Restarts and radii
@@ -285,11 +386,12 @@ def test_strict_looks_at_the_start_and_at_the_last_iterate_too(monkeypatch):
 def start_fools(monkeypatch, which) -> None:
     """Let `which(row, stream position, threat)` say whose start is already the other class; the model gives no gradient."""
 
-    def start(images, rows, threat, rule, seed, stream):
-        fooled = torch.tensor([which(int(row), int(stream.split()[-1]), threat) for row in rows]).view(-1, 1, 1, 1)
-        return torch.where(fooled, torch.full_like(images, 0.9), images)
+    def start(work, threat, rule, seed, stream):
+        fooled = torch.tensor([which(int(row), int(stream.split()[-1]), threat) for row in work.rows]).view(-1, 1, 1, 1)
+        return torch.where(fooled, torch.full_like(work.batch.images, 0.9), work.batch.images)
 
-    monkeypatch.setattr(pgd, "_start", start)
+    for module in (walk, paper):
+        monkeypatch.setattr(module, "start", start)
 
 
 def test_restarts_that_fool_complementary_halves_leave_nothing_in_strict_and_half_in_paper(monkeypatch):
@@ -434,23 +536,27 @@ def test_images_weights_and_random_states_are_left_as_they_were(semantics):
     assert not images.requires_grad and images.grad is None
 
 
-def test_records_come_by_semantics_and_then_in_the_order_of_the_threats():
+def test_records_come_by_semantics_and_attack_and_then_in_the_order_of_the_threats():
+    """A radius without the paper's step size is met by the strict PGD only."""
     model = random_linear(3, SHAPE)
     images, labels = decided(model, 4)
-    threats = [Threat("linf", 0.2, 0.01), Threat("l2", 1.5, 0.5), Threat("linf", 0.1, 0.02)]
-    plan = pgd.Settings(0, 4, 2, ["strict", "paper"], 50, ["margin"], 2.5)
-    found = pgd.records(model, Batch(images, labels), np.arange(4), threats, plan)
-    expected = [(name, threat.norm, threat.epsilon) for name in ("strict", "paper") for threat in threats]
-    assert [(one.semantics, one.norm, one.epsilon) for one in found] == expected
-    assert {one.attack for one in found} == {"pgd4"} and all(one.correct.shape == (2, 4) for one in found)
-    assert [one.settings["step_size"] for one in found] == pytest.approx([0.125, 0.9375, 0.0625, 0.01, 0.5, 0.02])
-    assert [one.aggregate for one in found] == ["worst"] * 3 + ["mean"] * 3
-    assert found[0].settings["restarts"] == 2 and found[3].settings["paper_batch_size"] == 50
+    threats = [Threat("linf", 0.2, 0.01), Threat("l2", 1.5, 0.5), Threat("linf", 0.05, None), Threat("linf", 0.1, 0.02)]
+    with evaluating(model):
+        found = pgd.records(model, work(images, labels), threats, pgd.Settings(0, 4, 2, ["margin"], 2.5, ["strict", "paper"], 50))
+    shown = [threat for threat in threats if threat.step_size is not None]
+    expected = [("paper", name, threat) for name in ("pgd4", "fgsm") for threat in shown]
+    expected += [("strict", "pgd4", threat) for threat in threats] + [("strict", "fgsm", threat) for threat in shown]
+    assert [(one.semantics, one.attack, one.norm, one.epsilon) for one in found] == [(s, a, t.norm, t.epsilon) for s, a, t in expected]
+    assert [len(one.correct) for one in found] == [2] * 3 + [1] * 3 + [2] * 4 + [1] * 3
+    steps = [0.01, 0.5, 0.02, 0.2, 1.5, 0.1] + [0.125, 0.9375, 0.03125, 0.0625, 0.2, 1.5, 0.1]
+    assert [one.settings["step_size"] for one in found] == pytest.approx(steps)
+    assert [one.aggregate for one in found] == ["mean"] * 6 + ["worst"] * 7
+    assert found[-4].settings["restarts"] == 2 and found[0].settings["paper_batch_size"] == 50
 
 
 def test_starts_come_from_the_draws_of_their_rows():
     images, threat = torch.full((2, *SHAPE), 0.5), Threat("l2", 0.25, 0.1)
-    found = pgd._start(images, np.array([4, 9]), threat, pgd.balls.STRICT, 7, "stream")
+    found = walk.start(work(images, torch.zeros(2), np.array([4, 9])), threat, balls.STRICT, 7, "stream")
     unit = draws.ball(7, "stream l2 0.25", [4, 9], SHAPE, "l2")
     torch.testing.assert_close(found, images + 0.25 * torch.from_numpy(unit))
 
@@ -479,4 +585,4 @@ def test_unusable_settings_are_refused(changes, sentence):
 
 def test_no_semantics_at_all_is_refused():
     with pytest.raises(InputError, match="semantics must name at least one"):
-        pgd.Settings(0, 1, 1, [], 50, ["margin"], 2.5)
+        pgd.Settings(0, 1, 1, ["margin"], 2.5, [], 50)

@@ -25,7 +25,7 @@ def one_of_each() -> list[str]:
     """The first instance of every kind of stage and, where one choice is one file, of every choice."""
     chosen: dict[tuple, str] = {}
     for name, stage in stages().items():
-        choices = [path for path in listed(stage) if any(part in path for part in ("saliency/", "attacks/", "objectives/"))]
+        choices = [path for path in listed(stage) if any(part in path for part in ("saliency/", "suites/", "objectives/"))]
         chosen.setdefault((name.partition("@")[0], *choices), name)
     return list(chosen.values())
 
@@ -64,8 +64,8 @@ def imported(tree: ast.AST) -> Iterable[str]:
 
 
 def families(source: str) -> set[str]:
-    """Folders out of which a file is chosen by name: `import_module(f"lib.saliency.{name}")`."""
-    return set(re.findall(r"import_module\(f\"(lib\.\w+)\.\{", source))
+    """Folders out of which a file is chosen by name: `choice("lib.saliency", name, ...)`."""
+    return set(re.findall(r"choice\(\"(lib\.\w+)\", ", source))
 
 
 def found_by_name(family: str, stage: PipelineStage) -> str:
@@ -93,7 +93,10 @@ def leaves(node: object, path: tuple = ()) -> Iterable[tuple[tuple, object]]:
 
 @pytest.mark.parametrize("name", one_of_each())
 def test_a_stage_lists_exactly_the_code_that_it_imports(name: str) -> None:
-    assert sorted(listed(stages()[name])) == sorted(closure(stages()[name]))
+    """Of lib/attacks and lib/evaluation, which suites and tools share, an instance may list more than it imports."""
+    needed, found = closure(stages()[name]), set(listed(stages()[name]))
+    assert needed <= found
+    assert all(file.startswith(("lib/attacks/", "lib/evaluation/")) for file in found - needed)
 
 
 def test_every_choice_is_listed_by_its_own_instances_only() -> None:
@@ -135,7 +138,7 @@ def test_names_hold_no_dash_because_dvc_joins_them_with_one() -> None:
 
 def test_results_that_git_keeps_are_only_the_summary_and_the_table() -> None:
     kept = {out.def_path for stage in stages().values() for out in stage.outs if not out.use_cache}
-    assert kept == {"report/summary.json", "report/table1.md"}
+    assert kept == {"report/summary.json", "report/table1.md", "report/gate.json"}
     assert not any(out.persist for stage in stages().values() for out in stage.outs)
 
 

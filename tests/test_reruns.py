@@ -15,7 +15,8 @@ def train(rows: set[str], seeds: tuple[int, ...] = (0,)) -> set[str]:
     """The training stages of `rows` with what is measured of them."""
     kind = {"NR": "train-teacher", "R": "train-teacher", "AT25": "train-at", "JR": "train-jr"}
     trained = {f"{kind.get(row, 'train-ir')}@{row}-{seed}" for row in rows for seed in seeds}
-    return trained | evaluate(rows, seeds) | {f"measure-gradients@{seed}" for seed in seeds} | {"report"}
+    of_all_rows = {f"{kind}@{seed}" for kind in ("measure-gradients", "transfer-attacks") for seed in seeds}
+    return trained | evaluate(rows, seeds) | of_all_rows | {"report"}
 
 
 def evaluate(rows: set[str], seeds: tuple[int, ...] = (0,)) -> set[str]:
@@ -52,15 +53,19 @@ PARAMS = {
     "permute.seed": (1, {"permute-targets@perm50-0"} | train({"R_smoothgrad_perm50"})),
     "permute.fractions.perm50": (0.4, {"permute-targets@perm50-0"} | train({"R_smoothgrad_perm50"})),
     "attacks.pgd.steps": (50, evaluate(ALL) | {"report"}),
-    "evaluation.images": (50, evaluate(ALL) | {"report"}),
-    "rows.JR.threats": ("permutation", evaluate({"JR"}) | {"measure-gradients@0", "report"}),
+    "evaluation.images": (50, evaluate(ALL) | {"transfer-attacks@0", "report"}),
+    "transfer.images": (30, {"transfer-attacks@0", "report"}),
+    "rows.JR.threats": ("permutation", evaluate({"JR"}) | {"measure-gradients@0", "transfer-attacks@0", "report"}),
     "gradients.images": (100, {"measure-gradients@0", "report"}),
     "report.gallery": (2, {"report"}),
     "seeds": ([0, 1], NEW_SEED | {"report"}),
 }
 FILES = {
-    "lib/attacks/pgd.py": evaluate(ALL) | {"report"},
-    "lib/evaluation.py": evaluate(ALL) | {"report"},
+    "lib/suites/pgd.py": evaluate(ALL) | {"report"},
+    "lib/suites/autoattack.py": set(),
+    "lib/attacks/strict.py": evaluate(ALL) | {"transfer-attacks@0", "report"},
+    "lib/evaluation/outcomes.py": evaluate(ALL) | {"transfer-attacks@0", "report"},
+    "lib/gate/checks.py": {"report"},
     "lib/alignment.py": {"measure-gradients@0", "report"},
     "lib/report/tables.py": {"report"},
     "lib/refine.py": targets(MAPS, extracted=False),

@@ -11,19 +11,21 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from project import ROOT, copy, start
 
-from lib import alignment, datasets, evaluation, extraction, refine
+from lib import alignment, datasets, extraction, refine
 from lib.base import params
+from lib.evaluation import outcomes as evaluation
+from lib.evaluation import work
+from lib.evaluation.threats import threats
 from lib.network import architecture
 from lib.objectives import adversarial, interpretation, jacobian
 from lib.report.rows import rows, seeds
-from lib.threats import threats
 from lib.training import loop
 from tools import benchmark, scale
 
 SCALES = sorted((ROOT / "scales").glob("*.yaml"))
 KINDS = {
     "data": datasets.Data, "model": architecture.Model, "training": loop.Plan, "threshold": refine.Threshold,
-    "evaluation": evaluation.Evaluation, "gradients": alignment.Plan,
+    "evaluation": work.Evaluation, "gradients": alignment.Plan,
 }  # fmt: skip
 
 
@@ -71,7 +73,7 @@ def test_dvc_makes_the_whole_graph_of_every_scale(file: Path, tmp_path: Path) ->
     document = params._document(folder / "params.yaml")
     for row in document["rows"]:
         for seed in document["seeds"]:
-            assert f"evaluate-attacks@pgd-{row}-{seed}" in names
+            assert all(f"evaluate-attacks@{suite}-{row}-{seed}" in names for suite in document["attacks"])
             assert any(name.startswith("train-") and name.endswith(f"@{row}-{seed}") for name in names)
 
 

@@ -16,9 +16,11 @@ from click.testing import CliRunner, Result
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from project import copy, edited, shrink, start
+from ruamel.yaml import YAML
 
-from lib import outcome_file, target_file
+from lib import target_file
 from lib.base import params
+from lib.evaluation import outcome_file
 
 TINY = {
     "data": {"train": 80, "validation": 20, "test": 40},
@@ -46,11 +48,16 @@ def in_order(folder: Path) -> list[PipelineStage]:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict]]:
     """A project whose whole DAG has run, and what each stage read of params.yaml."""
     folder = copy(tmp_path_factory.mktemp("built"))
+    quick = YAML(typ="safe").load((folder / "params.yaml").read_text())
     shrink(folder)
     with edited(folder) as document:
         for section, values in TINY.items():
             document[section].update(values)
-        document["attacks"]["pgd"].update(steps=3, restarts=2)
+        document["attacks"] = {"together": quick["attacks"]["together"]}
+        document["attacks"]["together"]["pgd"].update(steps=3, restarts=2)
+        document["attacks"]["together"]["autoattack"].update(iterations=3, targets=1, queries=5, square_images=3)
+        document["attacks"]["together"]["probes"].update(steps=3, restarts=1, images=8, draws=2)
+        document["transfer"].update(steps=3, images=10)
         document["saliency"]["methods"]["smoothgrad"]["samples"] = 2
     start(folder)
     read: dict[str, set[tuple]] = {}
@@ -90,14 +97,15 @@ def test_every_stage_tracks_exactly_the_parameters_that_it_reads(built: tuple[Pa
 
 
 def test_outcomes_are_kept_image_by_image(built: tuple[Path, dict]) -> None:
-    outcomes = outcome_file.read(built[0] / "results/attacks/0/R_simple.pgd.h5")
+    outcomes = outcome_file.read(built[0] / "results/attacks/0/R_simple.together.h5")
     assert (outcomes.row, outcomes.seed, len(outcomes.clean)) == ("R_simple", 0, 20)
     assert {(record.semantics, record.norm, record.epsilon) for record in outcomes.records} >= {
         ("paper", "l2", 1.5),
         ("strict", "linf", 0.3),
     }
+    assert {record.semantics for record in outcomes.records} == {"paper", "strict", "autoattack", "probe"}
     for record in outcomes.records:
-        assert record.correct.shape == (2, 20)
+        assert record.correct.shape[1] == 20
         assert not record.correct[:, ~outcomes.clean].any()
 
 
@@ -107,7 +115,7 @@ def test_results_list_every_measured_accuracy_once(built: tuple[Path, dict]) -> 
     assert list(lines[0]) == ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsilon", "accuracy", "n"]
     assert len(lines) == 7 * (1 + 2 * 5) + 1 * (1 + 2)
     assert len({tuple(line[key] for key in list(lines[0])[:7]) for line in lines}) == len(lines)
-    outcomes = outcome_file.read(built[0] / "results/attacks/0/JR.pgd.h5")
+    outcomes = outcome_file.read(built[0] / "results/attacks/0/JR.together.h5")
     (clean,) = (line for line in lines if line["technique"] == "JR" and line["attack"] == "clean")
     assert float(clean["accuracy"]) == outcomes.clean.mean()
 
@@ -149,7 +157,7 @@ TEACHER = "python -m stages.train_teacher R 0 --images data/mnist5k.h5 --out new
 EXTRACT = "python -m stages.extract_saliency R smoothgrad 0 --images data/mnist5k.h5 --model models/0/R --out new"
 THRESHOLD = "python -m stages.threshold --maps data/maps/0/R_simple.h5 --out new"
 PERMUTE = "python -m stages.permute_targets perm50 0 --targets data/targets/0/R_smoothgrad.h5 --out new"
-EVALUATE = "python -m stages.evaluate_attacks pgd JR 0 --images data/mnist5k.h5 --model models/0/JR --out new"
+EVALUATE = "python -m stages.evaluate_attacks together JR 0 --images data/mnist5k.h5 --model models/0/JR --out new"
 BAD_PARAMS = [
     ("data.dataset", "cifar11", PREPARE, "dataset must be one of mnist5k, mnist, cifar10, imagefolder, got 'cifar11'"),
     ("data.train", 5000, PREPARE, "5000"),
@@ -169,7 +177,7 @@ BAD_PARAMS = [
     ("permute.fractions.perm50", 1.5, PERMUTE, "fraction must be a number in [0, 1], got 1.5"),
     ("threats.table.0.epsilon", 0, EVALUATE, "epsilon must be positive, got 0"),
     ("threats.table.0.norm", "l3", EVALUATE, "must be one of 'l2', 'linf', got 'l3'"),
-    ("attacks.pgd.steps", 0, EVALUATE, "steps must be positive, got 0"),
+    ("attacks.together.pgd.steps", 0, EVALUATE, "steps must be positive, got 0"),
     ("evaluation.images", 41, EVALUATE, "evaluation.images is 41, the test split has 40"),
 ]
 
@@ -188,7 +196,7 @@ def test_bad_parameters_are_refused_in_one_sentence(key: str, value: object, com
 BAD_WORDS = [
     (IR.replace("R_simple 0", "R_simpel 0"), "has no key 'R_simpel', it has"),
     (EXTRACT.replace("smoothgrad", "roughgrad"), "saliency method must be a file in lib/saliency, got 'roughgrad'"),
-    (EVALUATE.replace("pgd", "deepfool"), "attack suite must be a file in lib/attacks, got 'deepfool'"),
+    (EVALUATE.replace("together", "deepfool"), "attack suite must be a file in lib/suites, got 'deepfool'"),
     (IR.replace("data/targets/0/R_simple.h5", "data/mnist5k.h5"), "expected a maps file at data/mnist5k.h5, found kind 'images'"),
     (EVALUATE.replace("models/0/JR", "data"), "expected a model description at data/model.json, found nothing there"),
 ]

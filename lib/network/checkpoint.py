@@ -3,8 +3,6 @@
 import csv
 import hashlib
 import json
-import os
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,25 +13,18 @@ from torch import nn
 
 from lib.base import params
 from lib.base.errors import InputError, require
-from lib.network import architecture
+from lib.network import architecture, folders
 from lib.network.architecture import Model
 
 
 def write(folder: Path, model: nn.Module, settings: Model, shape: tuple[int, int, int], classes: int, history: list[dict]) -> None:
     """Write the three files; the folder appears under its name only when all are complete."""
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with folders.writing(folder) as part:
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         save_file(state, part / "weights.safetensors")
         described = {"model": asdict(settings), "shape": list(shape), "classes": classes}
         (part / "model.json").write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")
         _write_history(part / "history.csv", history)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -66,11 +57,10 @@ def read(folder: Path, device: torch.device) -> nn.Module:
 def _description(path: Path) -> Description:
     require(path.is_file(), f"expected a model description at {path}, found nothing there")
     try:
-        return params.parse(Description, json.loads(path.read_text()), str(path))
+        found = json.loads(path.read_text())
     except ValueError as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path} is not valid JSON: {error}") from error
+    return params.parse(Description, found, str(path))
 
 
 def _write_history(path: Path, history: list[dict]) -> None:

@@ -1,6 +1,7 @@
 """What an attack suite found on one model: the outcome of every single image, in HDF5. Accuracies are derived, never stored.
 
-Layout: `rows`, `labels`, `clean` (n,) and one group per attack, `attacks/0`, `attacks/1`, … with `correct` (runs, n) uint8.
+Layout: `rows`, `labels`, `clean` (n,) and one group per attack, `attacks/0`, `attacks/1`, … with `correct` (runs, n) uint8, `asked` (n,)
+uint8, and `telemetry/<name>` (n,) float32.
 """
 
 import json
@@ -21,7 +22,8 @@ class Record:
     """One attack at one radius: `correct` (runs, n) bool, true where the model still classified the attacked image correctly.
 
     `aggregate` says how runs become one accuracy: "mean" (the paper: independent runs are averaged) or "worst" (an image counts
-    as robust only if no run fooled it). `settings` holds every hyperparameter of the attack, `telemetry` what it noticed.
+    as robust only if no run fooled it). `settings` holds every hyperparameter of the attack, `telemetry` what it noticed on each
+    image, (n,) float32, NaN where it was not attacked. `asked` (n,) bool says on which images the attack was tried; None: on all.
     """
 
     semantics: str
@@ -31,11 +33,17 @@ class Record:
     aggregate: Literal["mean", "worst"]
     correct: np.ndarray
     settings: dict = field(default_factory=dict)
-    telemetry: dict = field(default_factory=dict)
+    telemetry: dict[str, np.ndarray] = field(default_factory=dict)
+    asked: np.ndarray | None = None
+
+    @property
+    def per_image(self) -> np.ndarray:
+        """How far each image counts as robust, (n,) float: 0 or 1 for the worst case, a share of the runs for the mean."""
+        return self.correct.mean(0) if self.aggregate == "mean" else self.correct.all(0).astype(float)
 
     @property
     def accuracy(self) -> float:
-        """Robust accuracy as a fraction.
+        """Robust accuracy as a fraction of the images that were asked for.
 
         >>> fooled_once = np.array([[True, True], [True, False]])
         >>> Record("paper", "pgd40", "l2", 1.5, "mean", fooled_once).accuracy
@@ -43,12 +51,20 @@ class Record:
         >>> Record("strict", "pgd40", "l2", 1.5, "worst", fooled_once).accuracy
         0.5
         """
-        return float((self.correct.mean(0) if self.aggregate == "mean" else self.correct.all(0)).mean())
+        return float((self.per_image if self.asked is None else self.per_image[self.asked]).mean())
+
+    def noticed(self, name: str) -> np.ndarray:
+        """The telemetry `name` of the images that were attacked, (m,); empty where the attack did not keep it."""
+        found = self.telemetry.get(name, np.empty(0))
+        return found[~np.isnan(found)]
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Every record of one suite on one model, with the test images (`rows` of the test split) they were found on."""
+    """Every record of one suite on one model, with the test images (`rows` of the test split) they were found on.
+
+    `clean` (n,) bool says which images the model classifies correctly as they are.
+    """
 
     dataset: str
     row: str
@@ -77,8 +93,11 @@ def write(path: Path, outcomes: Outcomes) -> None:
             group["correct"] = record.correct.astype(np.uint8)
             for name in ("semantics", "attack", "norm", "epsilon", "aggregate"):
                 group.attrs[name] = getattr(record, name)
-            for name in ("settings", "telemetry"):
-                group.attrs[name] = json.dumps(getattr(record, name), sort_keys=True)
+            group.attrs["settings"] = json.dumps(record.settings, sort_keys=True)
+            for name, noticed in record.telemetry.items():
+                group[f"telemetry/{name}"] = noticed.astype(np.float32)
+            if record.asked is not None:
+                group["asked"] = record.asked.astype(np.uint8)
 
 
 def read(path: Path) -> Outcomes:
@@ -95,6 +114,8 @@ def read(path: Path) -> Outcomes:
 def _record(group: h5py.Group, path: Path) -> Record:
     text = {name: str(group.attrs[name]) for name in ("semantics", "attack", "norm")}
     aggregate: Literal["mean", "worst"] = "mean" if group.attrs["aggregate"] == "mean" else "worst"
-    settings, telemetry = (json.loads(group.attrs[name]) for name in ("settings", "telemetry"))
     correct, epsilon = h5.array(group, "correct", path).astype(bool), float(group.attrs["epsilon"])
-    return Record(**text, epsilon=epsilon, aggregate=aggregate, correct=correct, settings=settings, telemetry=telemetry)
+    telemetry = {name: h5.array(group, f"telemetry/{name}", path) for name in group.get("telemetry", {})}
+    asked = h5.array(group, "asked", path).astype(bool) if "asked" in group else None
+    settings = json.loads(group.attrs["settings"])
+    return Record(**text, epsilon=epsilon, aggregate=aggregate, correct=correct, settings=settings, telemetry=telemetry, asked=asked)
