@@ -6,49 +6,113 @@ The files read must be exactly those that params.yaml asks for: a missing one is
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+
+import click
+import pandas as pd
 
 from lib.base import image_file
 from lib.base.command import command, result, source
 from lib.base.image_file import Split
-from lib.report import figures, galleries, page, series, table_formats, tables
+from lib.report import (
+    black_box,
+    claims,
+    contrasts,
+    curve_figures,
+    figures,
+    galleries,
+    gate,
+    page,
+    series,
+    survival,
+    table_formats,
+    tables,
+    terminal,
+    worst_case,
+)
+from lib.report.claims import Claim
 from lib.report.figures import Picture
+from lib.report.gate import Gate
 from lib.report.results import Evidence, read
 from lib.report.rows import seeds
+from lib.report.survival import Survival
+from lib.report.tables import Table
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is worked out once and shown in several places."""
+
+    table: Table
+    gate: Gate
+    claims: list[Claim]
+    survival: Survival | None
+
+    @staticmethod
+    def of(evidence: Evidence) -> "Findings":
+        """All findings of the evidence."""
+        return Findings(tables.build(evidence), gate.gate(evidence), claims.claims(evidence), survival.survival(evidence))
 
 
 @command(__doc__)
 @source("--images", "Image file of the dataset.")
 @source("--targets", "Folder of the target interpretations, one folder per seed.")
 @source("--results", "Folder of the attacks' outcomes.")
+@source("--transfer", "Folder of the transfer attacks' outcomes.")
 @source("--gradients", "Folder of the gradient measurements.")
 @result("Folder of the report; files of other names in it are left alone.")
-def main(images: Path, targets: Path, results: Path, gradients: Path, out: Path) -> None:
+def main(images: Path, targets: Path, results: Path, transfer: Path, gradients: Path, out: Path) -> None:
     train = image_file.read(images, "train")
-    evidence = read(results, gradients, image_file.read(images, "test"))
+    evidence = read(results, transfer, gradients, image_file.read(images, "test"))
+    found = Findings.of(evidence)
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        write(evidence, train, targets, part)
+        write(evidence, found, train, targets, part)
         move(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+    click.echo(said(found))
 
 
-def write(evidence: Evidence, train: Split, targets: Path, folder: Path) -> None:
+def write(evidence: Evidence, found: Findings, train: Split, targets: Path, folder: Path) -> None:
     """Write all files of the report into `folder`."""
-    evidence.accuracies.to_csv(folder / "results.csv", index=False, lineterminator="\n")
-    series.curves(evidence).to_csv(folder / "curves.csv", index=False, lineterminator="\n")
-    series.permutation(evidence).to_csv(folder / "permutation.csv", index=False, lineterminator="\n")
-    (folder / "summary.json").write_text(json.dumps(series.summary(evidence), indent=2) + "\n")
-    table = tables.build(evidence)
-    tables.to_frame(table).to_csv(folder / "table1.csv", index=False, lineterminator="\n")
-    (folder / "table1.md").write_text(table_formats.to_markdown(table), encoding="utf-8")
-    (folder / "table1.tex").write_text(table_formats.to_latex(table), encoding="utf-8")
+    black = black_box.build(evidence)
+    for name, frame in frames(evidence, found, black).items():
+        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    summary = series.summary(evidence) | ({"what_survives": survival.to_dict(found.survival)} if found.survival else {})
+    for name, entries in {"summary": summary, "gate": gate.to_json(found.gate)}.items():
+        (folder / f"{name}.json").write_text(json.dumps(entries, indent=2) + "\n")
+    (folder / "table1.md").write_text(table_formats.to_markdown(found.table), encoding="utf-8")
+    (folder / "table1.tex").write_text(table_formats.to_latex(found.table), encoding="utf-8")
     pictures = draw(evidence, train, targets / str(seeds()[0]), folder / "figures")
-    text = page.render(evidence, len(train), table, pictures, folder / "figures")
+    text = page.render(evidence, len(train), found.table, pictures, folder / "figures", found.survival, found.gate, black)
     (folder / "index.html").write_text(text, encoding="utf-8")
+
+
+def frames(evidence: Evidence, found: Findings, black: black_box.Table) -> dict[str, pd.DataFrame]:
+    """Every result that is one data frame, by the name of its file."""
+    return {
+        "results": evidence.accuracies,
+        "curves": series.curves(evidence),
+        "auc": series.areas(evidence),
+        "permutation": series.permutation(evidence),
+        "black_box": black_box.to_frame(black),
+        "worst_case": worst_case.to_frame(evidence),
+        "table1": tables.to_frame(found.table),
+        "claims": claims.to_frame(found.claims),
+        "contrasts": contrasts.to_frame(contrasts.contrasts(evidence)),
+    }
+
+
+def said(found: Findings) -> str:
+    """What is printed at the end."""
+    parts = [terminal.table_text(found.table), terminal.differences_text(found.table), terminal.gate_text(found.gate)]
+    parts += [terminal.claims_text(found.claims)]
+    parts += [terminal.wrapped(survival.paragraph(found.survival))] if found.survival else []
+    return "\n\n".join(part for part in parts if part)
 
 
 def draw(evidence: Evidence, train: Split, targets: Path, folder: Path) -> list[Picture]:
@@ -58,7 +122,8 @@ def draw(evidence: Evidence, train: Split, targets: Path, folder: Path) -> list[
         galleries.permuted_figure(train, targets, folder),
         figures.permutation_figure(evidence, folder),
         figures.norm_figure(evidence, folder),
-        figures.curve_figure(evidence, folder),
+        curve_figures.curve_figure(evidence, folder),
+        curve_figures.security_figure(evidence, folder),
         galleries.gradient_figure(evidence, train, folder),
     ]
     return [picture for picture in drawn if picture is not None]

@@ -1,15 +1,20 @@
 """Figures: which are drawn, from what, and in which colours. How they look is for eyes."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import report_grid
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lib import target_file
 from lib.base import image_file
 from lib.base.errors import InputError
-from lib.report import drawing, families, figures, galleries
+from lib.evaluation import outcome_file
+from lib.report import curve_figures, drawing, families, figures, galleries
 
 
 @pytest.fixture
@@ -75,6 +80,31 @@ def test_the_caption_says_what_the_band_is(tmp_path, monkeypatch, seeds, words):
     report_grid.make(seeds=seeds)
     picture = figures.permutation_figure(report_grid.read(), Path("figures"))
     assert picture is not None and words in picture.caption
+
+
+def test_the_security_curves_name_the_row_with_the_largest_area_in_each_norm(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report_grid.make({"JR": 0.95}, seeds=[0])
+    picture = curve_figures.security_figure(report_grid.read(), Path("figures"))
+    assert picture is not None
+    assert re.search(r"L2: JR \(0\.\d{3}\), L∞: JR \(0\.\d{3}\)\.$", picture.alt)
+
+
+def test_without_a_strict_attack_there_are_no_security_curves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report_grid.make(seeds=[0], attacks__together__pgd__semantics=["paper"])
+    for place in Path("results/attacks/0").iterdir():
+        found = outcome_file.read(place)
+        outcome_file.write(place, replace(found, records=tuple(record for record in found.records if record.semantics != "strict")))
+    assert curve_figures.security_figure(report_grid.read(), Path("figures")) is None
+
+
+@given(st.lists(st.floats(0.01, 30), min_size=1, max_size=9, unique=True), st.integers(0, 8))
+def test_the_radius_axis_keeps_the_order_and_is_true_to_scale_up_to_the_limit(found, which):
+    radii, limit = np.sort([0.0, *found]), found[which % len(found)]
+    places = curve_figures.positions(radii, limit)
+    assert (np.diff(places) > 0).all()
+    assert np.array_equal(places[radii <= limit], radii[radii <= limit])
 
 
 def without_permuted_rows() -> dict[str, object]:

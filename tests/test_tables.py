@@ -1,12 +1,15 @@
 """Table 1 from outcomes whose accuracies are known."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import report_grid
 
+from lib.evaluation import outcome_file
 from lib.report import published, table_formats, tables
-from lib.report.columns import CLEAN, Column
+from lib.report.columns import CLEAN, Column, at_threat
 from lib.report.rows import Row
 from lib.report.tables import Table
 
@@ -36,6 +39,40 @@ def test_cells_are_means_over_seeds_in_percent(table):
     assert cell(table, "Standard", CLEAN).shown == "97.0"
     assert cell(table, "JR", L2).shown == "70.0"
     assert cell(table, "JR", Column("strict", "pgd40", "l2", 1.5)).shown == "56.0"
+    assert cell(table, "JR", Column("autoattack", "lite", "l2", 1.5)).shown == "52.0"
+
+
+def test_there_is_one_column_group_per_attack_over_the_threat_models_of_the_paper(table):
+    threats = ["L2 1.5", "L∞ 0.1", "L∞ 0.2", "L∞ 0.25", "L∞ 0.3"]
+    assert table.column_groups == [("paper: pgd40", 5), ("strict: pgd40", 5), ("AutoAttack lite", 5)]
+    assert [column.threat for column in table.columns[1:]] == 3 * threats
+
+
+def test_an_attack_of_a_new_name_gets_columns_of_its_own_behind_the_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report_grid.make(seeds=[0])
+    for place in Path("results/attacks/0").iterdir():
+        found = outcome_file.read(place)
+        mine = [
+            replace(record, attack="momentum40") for record in found.records if (record.semantics, record.attack) == ("strict", "pgd40")
+        ]
+        outcome_file.write(place, replace(found, records=(*found.records, *mine)))
+    evidence = report_grid.read()
+    table = tables.build(evidence)
+    assert [name for name, _ in table.column_groups] == ["paper: pgd40", "strict: pgd40", "AutoAttack lite", "strict: momentum40"]
+    assert cell(table, "JR", Column("strict", "momentum40", "l2", 1.5)).shown == "64.0"
+    assert {column.attack for column in at_threat(evidence.accuracies, "l2", 1.5).values()} == {"pgd40", "lite"}
+
+
+def test_autoattack_on_fewer_images_is_held_against_the_strict_attack_on_the_same_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report_grid.make({"JR": 0.7}, seeds=[0], attacks__together__autoattack__images=50)
+    table = tables.build(report_grid.read())
+    found = cell(table, "JR", Column("autoattack", "lite", "linf", 0.25))
+    left = {"strict": 41, "autoattack": 38}
+    assert (found.images, found.shown) == (50, f"{100 * left['autoattack'] / 50:.1f}")
+    assert found.taken == pytest.approx(100 * (left["strict"] - left["autoattack"]) / 50)
+    assert "AutoAttack lite was tried on the first 50 images" in table.caption
 
 
 def test_the_paper_column_counts_runs_and_the_strict_one_the_worst_case(tmp_path, monkeypatch):
@@ -45,7 +82,7 @@ def test_the_paper_column_counts_runs_and_the_strict_one_the_worst_case(tmp_path
         found = report_grid.outcomes(seed, "JR", 0.5)
         for record in found.records:
             record.correct[0] = False
-        report_grid.outcome_file.write(report_grid.Path(f"results/attacks/{seed}/JR.pgd.h5"), found)
+        report_grid.outcome_file.write(report_grid.Path(f"results/attacks/{seed}/JR.together.h5"), found)
     table = tables.build(report_grid.read())
     assert cell(table, "JR", L2).shown == "33.3"
     assert cell(table, "JR", Column("strict", "pgd40", "l2", 1.5)).shown == "0.0"
@@ -92,6 +129,20 @@ def test_the_csv_holds_differences_to_the_paper(table):
     assert entry["difference"] == pytest.approx(-12.64)
 
 
+def test_the_csv_holds_what_each_stronger_attack_takes_away_from_the_one_before(table):
+    frame = tables.to_frame(table).set_index(["technique", "semantics", "norm", "epsilon"])
+    assert frame.loc[("JR", "strict", "l2", 1.5)]["paper_minus_strict"] == pytest.approx(70 - 56)
+    assert frame.loc[("JR", "autoattack", "l2", 1.5)]["strict_minus_autoattack"] == pytest.approx(56 - 52)
+    filled = frame[["paper_minus_strict", "strict_minus_autoattack"]].notna().groupby(level="semantics").all()
+    assert filled.to_dict("index") == {
+        "": {"paper_minus_strict": False, "strict_minus_autoattack": False},
+        "paper": {"paper_minus_strict": False, "strict_minus_autoattack": False},
+        "strict": {"paper_minus_strict": True, "strict_minus_autoattack": False},
+        "autoattack": {"paper_minus_strict": False, "strict_minus_autoattack": True},
+    }
+    assert [table.columns[place].semantics for place in table.ladder[0][1]] == ["strict", "autoattack"]
+
+
 @pytest.mark.parametrize(
     ("values", "spread"), [([40.0], ""), ([40.0, 46.0], "40.0–46.0"), ([40.0, 42.0, 44.0], "±5.0"), ([41.0, 41.0, 41.0], "±0.0")]
 )
@@ -117,7 +168,16 @@ def test_latex_marks_and_escapes(table):
     assert r"95 \%" in text and "%" not in text.replace(r"\%", "")
     assert not re.search(r"[^\x00-\x7f]", text)
     rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
-    assert {line.count("&") for line in rows} == {len(table.columns)}
+    assert {line.count("&") for line in rows} == {1 + 5} and r"\begin{tabular}{lrrrrrr}" in text
+
+
+def test_latex_has_a_block_per_attack_and_clean_and_published_numbers_in_the_first_only(table):
+    names = [name for name, _ in table.column_groups]
+    parts = re.split("|".join(map(re.escape, names)), table_formats.to_latex(table))
+    assert len(parts) == 1 + len(names)
+    lines = [next(line for line in part.splitlines() if line.startswith("JR &")) for part in parts[1:]]
+    assert [line.split(" & ")[1] for line in lines] == ["97.0", "", ""]
+    assert [r"\tiny paper" in part for part in parts[1:]] == [True, False, False]
 
 
 def test_latex_escapes_every_special_character():

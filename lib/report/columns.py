@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lib.threats import threats
+from lib.evaluation.threats import in_tables, threats
 
-SEMANTICS = {"paper": "paper’s attack", "strict": "strict attack"}
+SEMANTICS = {"paper": "paper’s attack", "strict": "strict attack", "autoattack": "AutoAttack", "transfer": "transfer attack"}
 NORMS = {"l2": "L2", "linf": "L∞"}
 
 
@@ -30,7 +30,9 @@ class Column:
 
     @property
     def group(self) -> str:
-        """What stands above the columns of one attack: `paper: pgd40`."""
+        """What stands above the columns of one attack: `paper: pgd40`, `AutoAttack lite`."""
+        if self.semantics == "autoattack":
+            return "AutoAttack" if self.attack == "standard" else f"AutoAttack {self.attack}"
         return f"{self.semantics}: {self.attack}"
 
 
@@ -55,18 +57,33 @@ def attacks(accuracies: pd.DataFrame) -> list[tuple[str, str]]:
     return list(dict.fromkeys(zip(attacked["semantics"], attacked["attack"])))
 
 
+def in_columns(accuracies: pd.DataFrame) -> list[tuple[str, str]]:
+    """Those of `attacks` that have columns and curves: all but single steps and transfer, which are weaker than the others by design."""
+    return [(semantics, attack) for semantics, attack in attacks(accuracies) if semantics != "transfer" and attack != "fgsm"]
+
+
 def table_columns(accuracies: pd.DataFrame) -> list[Column]:
-    """The columns of the main table: clean, then every attack in the threat models of the list `table`."""
-    asked = [(threat.norm, threat.epsilon) for threat in threats("table")]
-    return [CLEAN] + [Column(*kind, *threat) for kind in attacks(accuracies) for threat in asked]
+    """The columns of the main table: clean, then every attack in those threat models of the list `table` that the paper has."""
+    asked = [(threat.norm, threat.epsilon) for threat in in_tables(threats("table"))]
+    return [CLEAN] + [Column(*kind, *threat) for kind in in_columns(accuracies) for threat in asked]
 
 
 def at_threat(accuracies: pd.DataFrame, norm: str, epsilon: float) -> dict[str, Column]:
-    """One threat model under the first attack of each semantics: semantics -> column."""
+    """One threat model under the first attack of each semantics that has columns: semantics -> column."""
     found: dict[str, Column] = {}
-    for semantics, attack in attacks(accuracies):
+    for semantics, attack in in_columns(accuracies):
         found.setdefault(semantics, Column(semantics, attack, norm, epsilon))
     return found
+
+
+def under(semantics: str) -> str:
+    """The attack of a semantics, as it follows "under".
+
+    >>> under("strict"), under("autoattack")
+    ('the strict attack', 'AutoAttack')
+    """
+    words = SEMANTICS.get(semantics, semantics)
+    return words if semantics == "autoattack" else f"the {words}"
 
 
 def per_seed(accuracies: pd.DataFrame, technique: str, column: Column) -> pd.Series:

@@ -1,4 +1,4 @@
-"""The charts: Figure 3 (permutation), Figure 4 (gradient norms) and accuracy against the attack's radius."""
+"""The charts of the paper: Figure 3 (permutation) and Figure 4 (gradient norms)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from lib.report.columns import NORMS, SEMANTICS, attacks, per_seed
-from lib.report.drawing import INK, MUTED, RULE, colours, drawn
+from lib.report.columns import SEMANTICS, per_seed
+from lib.report.drawing import INK, MUTED, colours, drawn
 from lib.report.families import families, permuted_targets
 from lib.report.results import Evidence, labels
-from lib.report.series import curves, headline, headline_columns, permutation
+from lib.report.series import headline, headline_columns, permutation
 from lib.report.statistics import t_half_width
 
 
@@ -96,35 +96,6 @@ def norm_figure(evidence: Evidence, folder: Path) -> Picture:
     return Picture("fig4_gradient_norms", "Figure 4. Gradient norms", caption, alt, 7.4)
 
 
-def curve_figure(evidence: Evidence, folder: Path) -> Picture:
-    """Accuracy against the radius, one small panel per row, the strict attack solid and the paper's dashed."""
-    frame, norm = curves(evidence), headline().norm
-    frame = frame[frame["norm"] == norm]
-    names, shades = labels(evidence.rows), colours()
-    rows = [key for key, row in evidence.rows.items() if row.threats == "table"]
-    across = 3 if len(rows) <= 9 else 4
-    down = -(-len(rows) // across)
-    with drawn(folder / "fig5_curves", 9.6, 0.7 + 1.95 * down) as figure:
-        grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flatten()
-        for axes, key in zip(grid, rows):
-            _curves_of(axes, frame, names[key], shades[key])
-            axes.set_title(names[key], loc="left", color=INK, fontweight="bold")
-        for axes in grid[len(rows) :]:
-            axes.set_axis_off()
-        grid[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        grid[0].set_ylim(-0.02, 1.02)
-        figure.supxlabel(f"radius of the {NORMS.get(norm, norm)} ball", fontsize=9, color=INK)
-        handles = [Line2D([], [], color=INK, ls=_dash(*kind), label=_called(*kind)) for kind in attacks(evidence.accuracies)]
-        handles.append(Line2D([], [], color="#cdd2da", lw=1, label="all other rows"))
-        figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
-    caption = (
-        f"Accuracy on {evidence.images} test images, mean over seeds. Shaded: images that the weaker of two attacks leaves standing and "
-        "the stronger one does not. Radius 0 is clean accuracy."
-    )
-    alt = f"Small multiples of accuracy against the {NORMS.get(norm, norm)} radius, one panel for each of {len(rows)} training techniques."
-    return Picture("fig5_curves", "Figure 5. Accuracy against the attack’s radius", caption, alt, 9.6)
-
-
 def _trend(axes: Axes, frame: pd.DataFrame, name: str, colour: str) -> None:
     groups = frame.groupby("fraction")[name]
     fractions, means = list(groups.groups), groups.mean().to_numpy()
@@ -162,24 +133,3 @@ def _key_of_bars(axes: Axes) -> None:
     label = Line2D([], [], marker="s", ls="", color=MUTED, ms=7, label="label’s logit")
     other = Line2D([], [], marker="s", ls="", mfc="white", mec=MUTED, ms=7, label="other logits, mean")
     axes.legend(handles=[label, other], loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
-
-
-def _curves_of(axes: Axes, frame: pd.DataFrame, name: str, colour: str) -> None:
-    for technique, part in frame.groupby("technique", sort=False):
-        for kind, line in part.groupby(["semantics", "attack"], sort=False):
-            if technique != name and kind[0] != "paper":
-                axes.plot(line["epsilon"], line["accuracy"], color="#d5d9e0", lw=0.9, zorder=1)
-    mine = frame[frame["technique"] == name].pivot(index="epsilon", columns=["semantics", "attack"], values="accuracy")
-    axes.fill_between(mine.index, mine.min(axis=1), mine.max(axis=1), color=colour, alpha=0.14, lw=0, zorder=2)
-    for kind in mine.columns:
-        axes.plot(mine.index, mine[kind], color=colour, lw=1.9, ls=_dash(*kind), marker="o", ms=3, zorder=3)
-    axes.set_axisbelow(True)
-    axes.grid(True, color=RULE)
-
-
-def _dash(semantics: str, attack: str) -> str:
-    return "--" if semantics == "paper" else "-" if attack.startswith("pgd") else ":"
-
-
-def _called(semantics: str, attack: str) -> str:
-    return f"{SEMANTICS.get(semantics, semantics)} ({attack})"

@@ -2,16 +2,21 @@
 
 from dataclasses import dataclass
 
-from lib.report.columns import SEMANTICS, Column, per_seed
+import numpy as np
+
+from lib.report.columns import Column, per_seed, under
 from lib.report.families import FAMILIES, NAMES, Family, families
-from lib.report.results import Evidence, labels
+from lib.report.results import Evidence, in_both, labels
 from lib.report.series import headline_columns
-from lib.report.statistics import paired
+from lib.report.statistics import CONFIDENCE, paired
+
+# What else than a robust teacher's interpretations might be behind a gain.
+CONTROLS: tuple[Family, ...] = ("permuted", "non_robust", "jacobian")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`first` minus `second`, two accuracies on the same images, with the 95 % interval of the paired difference; all fractions."""
+    """`first` minus `second`, two accuracies on the same images, with the interval of the paired difference; all fractions."""
 
     first: float
     second: float
@@ -59,11 +64,15 @@ def signed(value: float, digits: int = 1) -> str:
 
 
 def difference(evidence: Evidence, first: str, second: str, column: Column) -> Difference:
-    """Accuracy of row `first` minus that of row `second` in one attacked column."""
-    one, other = accuracy(evidence, first, column), accuracy(evidence, second, column)
+    """Accuracy of row `first` minus that of row `second` in one attacked column, on the images that both were attacked on."""
     names = labels(evidence.rows)
-    low, high = paired(evidence.per_image[names[first], column], evidence.per_image[names[second], column])
-    return Difference(one, other, low, high)
+    return compared(evidence.per_image[names[first], column], evidence.per_image[names[second], column])
+
+
+def compared(first: np.ndarray, second: np.ndarray, confidence: float = CONFIDENCE) -> Difference:
+    """The difference of two scores (n,) in [0, 1], on the images that both are of."""
+    both = in_both(first, second)
+    return Difference(float(first[both].mean()), float(second[both].mean()), *paired(first[both], second[both], confidence))
 
 
 def accuracy(evidence: Evidence, row: str, column: Column) -> float:
@@ -99,14 +108,13 @@ def _best(evidence: Evidence, family: Family, rows: list[str]) -> Standing | Non
 
 
 def answer(evidence: Evidence) -> list[str]:
-    """The answer so far, sentence by sentence; empty where no row was trained towards a robust teacher's interpretations."""
+    """What each attack says for itself, sentence by sentence; empty where no row was trained towards a robust teacher's interpretations."""
     best, columns = standings(evidence), headline_columns(evidence)
     if "robust" not in best or "standard" not in best:
         return []
     ours = best["robust"]
-    threat = next(iter(columns.values())).threat
-    sentences = [_opening(best, threat, evidence.images), _gain(evidence, best)]
-    controls = [best[family] for family in ("permuted", "non_robust", "jacobian") if family in best]
+    sentences = [_opening(best, next(iter(columns.values())).threat, evidence.images), _gain(evidence, best)]
+    controls = [best[family] for family in CONTROLS if family in best]
     sentences += [_against_controls(evidence, ours, controls)] if controls else []
     sentences += [_against_adversarial(evidence, ours, best["adversarial"])] if "adversarial" in best else []
     return sentences
@@ -114,9 +122,11 @@ def answer(evidence: Evidence) -> list[str]:
 
 def _opening(best: dict[Family, Standing], threat: str, images: int) -> str:
     standard, ours = best["standard"], best["robust"]
+    order = ", ".join(under(name) for name in ours.accuracies)
+    each = f" (here and below in this order: {order})" if len(ours.accuracies) > 1 else f", under {order},"
     return (
-        f"At {threat}, standard training classifies {_listed(standard)} of the {images} test images correctly; "
-        f"the best network trained to match a robust teacher’s interpretations, {ours.technique}, {_listed(ours)}."
+        f"Attack by attack{each} at {threat}: of {images} test images standard training keeps {_levels(standard)}; "
+        f"the best network trained to match a robust teacher’s interpretations, {ours.technique}, {_levels(ours)}."
     )
 
 
@@ -126,14 +136,13 @@ def _gain(evidence: Evidence, best: dict[Family, Standing]) -> str:
     if len(clear) == len(gains):
         return f"Training for interpretable gradients did make this network more robust: {_points(gains)}, clear of sampling noise."
     if clear:
-        return f"Whether it made the network more robust depends on the attack: {_points(gains)}; clear only under the {_attacks(clear)}."
+        return f"Whether it made the network more robust depends on the attack: {_points(gains)}; clear only under {_attacks(clear)}."
     return f"That training for interpretable gradients made the network more robust is not shown: {_points(gains)}."
 
 
 def _against_controls(evidence: Evidence, ours: Standing, controls: list[Standing]) -> str:
     gains = {control.technique: _differences(evidence, ours.row, control.row) for control in controls}
-    texts = [f"{technique} {' / '.join(signed(gain.points) for gain in found.values())}" for technique, found in gains.items()]
-    order = " / ".join(SEMANTICS.get(name, name) for name in headline_columns(evidence))
+    texts = [f"{technique} {_points(found, '')}" for technique, found in gains.items()]
     flat = [gain for found in gains.values() for gain in found.values()]
     above = sum(gain.clear and gain.points > 0 for gain in flat)
     below = sum(gain.clear and gain.points < 0 for gain in flat)
@@ -144,17 +153,20 @@ def _against_controls(evidence: Evidence, ours: Standing, controls: list[Standin
     else:
         worse = f" and {below} clearly below" if below else ""
         ending = f"{above} of {len(flat)} are clearly above zero{worse}: whether what the targets show matters is only partly decided"
-    return f"Its lead over each control, in points ({order}): {'; '.join(texts)}. Of these differences, {ending}."
+    return f"Its lead over each control, in points: {'; '.join(texts)}. Of these differences, {ending}."
 
 
 def _against_adversarial(evidence: Evidence, ours: Standing, other: Standing) -> str:
-    words = []
-    for name, gap in _differences(evidence, ours.row, other.row).items():
-        relation = "level with" if gap.points == 0 else "above" if gap.points > 0 else "below"
-        doubt = "" if gap.clear else ", within sampling noise"
-        words.append(f"{relation} it under the {SEMANTICS.get(name, name)} ({signed(gap.points)} points{doubt})")
+    gaps = _differences(evidence, ours.row, other.row)
+    relations: dict[str, list[str]] = {}
+    for name, gap in gaps.items():
+        relations.setdefault("level with" if gap.points == 0 else "above" if gap.points > 0 else "below", []).append(name)
+    words = [f"{relation} it under {_attacks(names)}" for relation, names in relations.items()]
+    clear = [name for name, gap in gaps.items() if gap.clear]
+    doubt = "clear of" if len(clear) == len(gaps) else f"only that under {_attacks(clear)} is clear of" if clear else "within"
     return (
-        f"The best adversarially trained network, {other.technique}, reaches {_listed(other)}: {ours.technique} is {' and '.join(words)}."
+        f"The best adversarially trained network, {other.technique}, keeps {_levels(other)}: {ours.technique} is {' and '.join(words)} "
+        f"({_points(gaps)}, {doubt} sampling noise)."
     )
 
 
@@ -162,15 +174,17 @@ def _differences(evidence: Evidence, first: str, second: str) -> dict[str, Diffe
     return {name: difference(evidence, first, second, column) for name, column in headline_columns(evidence).items()}
 
 
-def _listed(standing: Standing) -> str:
-    """`47.9 % (paper’s attack) and 24.5 % (strict attack)`."""
-    return " and ".join(f"{100 * value:.1f} % ({SEMANTICS.get(name, name)})" for name, value in standing.accuracies.items())
+def _levels(standing: Standing) -> str:
+    """`47.9 / 24.5 / 23.9 %`."""
+    return f"{' / '.join(f'{100 * value:.1f}' for value in standing.accuracies.values())} %"
 
 
-def _points(gains: dict[str, Difference]) -> str:
-    """`+42.2 points (paper’s attack) and +21.4 points (strict attack)`."""
-    return " and ".join(f"{signed(gain.points)} points ({SEMANTICS.get(name, name)})" for name, gain in gains.items())
+def _points(gains: dict[str, Difference], unit: str = " points") -> str:
+    """`+42.2 / +21.4 points`."""
+    return f"{' / '.join(signed(gain.points) for gain in gains.values())}{unit}"
 
 
 def _attacks(names: list[str]) -> str:
-    return " and the ".join(SEMANTICS.get(name, name) for name in names)
+    """`the paper’s attack, the strict attack and AutoAttack`."""
+    words = [under(name) for name in names]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

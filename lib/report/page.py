@@ -4,12 +4,15 @@ from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from lib.base import params
-from lib.report.checks import Check, checks
-from lib.report.columns import SEMANTICS
+from lib.report import black_box, claim_table, gate, survival
+from lib.report.claims import claims
+from lib.report.columns import SEMANTICS, Column
+from lib.report.contrasts import contrasts
 from lib.report.figures import Picture
 from lib.report.findings import answer, standings
 from lib.report.results import Evidence
@@ -18,6 +21,7 @@ from lib.report.statistics import wilson
 from lib.report.tables import Table
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
+ALL = "worst"  # the bar of all attacks together
 # Train images, width and epochs of the paper (Sec. 4.2 and 4.3).
 PAPER = {"mnist5k": (60_000, 1, 100), "mnist": (60_000, 1, 100), "cifar10": (50_000, 10, 200)}
 
@@ -32,26 +36,36 @@ class Bar:
     high: float
 
 
-def render(evidence: Evidence, train_images: int, table: Table, pictures: list[Picture], folder: Path) -> str:
+def render(
+    evidence: Evidence,
+    train_images: int,
+    table: Table,
+    pictures: list[Picture],
+    folder: Path,
+    survives: survival.Survival | None,
+    judged: gate.Gate,
+    black: black_box.Table,
+) -> str:
     """The page as text; `folder` holds the pictures' files, which go into the page itself."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f}"
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    found = checks(evidence)
     return template.render(
         dataset=evidence.dataset,
         threat=next(iter(headline_columns(evidence).values())).threat,
+        survives=survival.paragraph(survives) if survives else "",
         answer=answer(evidence),
         overview=overview(evidence),
         scale=_scale(evidence, train_images),
         replica=smaller_than_paper(evidence.dataset, train_images),
         table=table,
+        black=black,
+        gate=gate.to_html(judged),
         pictures=[(picture, _inlined(picture, folder)) for picture in pictures],
         attacks=_attacks(),
         measured={name: SEMANTICS.get(name, name) for name in headline_columns(evidence)},
-        checks=_grouped(found),
-        passed=sum(check.holds for check in found),
-        asked=len(found),
+        bars={name: SEMANTICS.get(name, name) for name in headline_columns(evidence)} | {ALL: "all attacks together, image by image"},
+        claims=claim_table.to_html(claims(evidence), contrasts(evidence), evidence),
     )
 
 
@@ -67,12 +81,19 @@ def smaller_than_paper(dataset: str, train_images: int) -> list[str]:
 
 
 def overview(evidence: Evidence) -> list[tuple[str, str, list[Bar]]]:
-    """Per family of techniques its name, its best row and that row's accuracy under each semantics."""
-    found = []
+    """Per family of techniques its name, its best row and that row's accuracy under each semantics and under all attacks together."""
+    found, worst = [], survival.worst_scores(evidence)
     for standing in standings(evidence).values():
-        bars = [Bar(name, value, *wilson(value, evidence.images)) for name, value in standing.accuracies.items()]
+        shares = standing.accuracies | {ALL: float(worst[standing.row].mean())}
+        counts = {name: _tried(evidence, standing.technique, column) for name, column in headline_columns(evidence).items()}
+        bars = [Bar(name, value, *wilson(value, counts.get(name, evidence.images))) for name, value in shares.items()]
         found.append((standing.name, standing.technique, bars))
     return found
+
+
+def _tried(evidence: Evidence, technique: str, column: Column) -> int:
+    """On how many images an attack was tried."""
+    return int((~np.isnan(evidence.per_image[technique, column])).sum())
 
 
 def _scale(evidence: Evidence, train_images: int) -> list[tuple[str, str]]:
@@ -90,22 +111,18 @@ def _scale(evidence: Evidence, train_images: int) -> list[tuple[str, str]]:
 
 
 def _attacks() -> list[tuple[str, str]]:
-    """Each suite with its settings, as params.yaml has them."""
-    found = []
-    for suite, settings in params.value("attacks").items():
-        words = [f"{name.replace('_', ' ')} {_plain(value)}" for name, value in (settings or {}).items()]
-        found.append((suite, "; ".join(words)))
-    return found
+    """Each suite, or each part of one that has parts, and the transfer attacks, with the settings that params.yaml has."""
+    found: dict[str, dict] = {}
+    for suite, settings in (params.value("attacks") | {"transfer": params.value("transfer")}).items():
+        parts = {part: entry for part, entry in (settings or {}).items() if isinstance(entry, dict) and suite == "together"}
+        found |= parts or {suite: settings or {}}
+    return [(name, "; ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in found[name].items())) for name in found]
 
 
 def _plain(value: object) -> str:
-    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _grouped(found: list[Check]) -> list[tuple[str, list[Check]]]:
-    """Checks under their claims, in order."""
-    claims = dict.fromkeys(check.claim for check in found)
-    return [(claim, [check for check in found if check.claim == claim]) for claim in claims]
+    if isinstance(value, dict):
+        return " and ".join(f"{key} {entry}" for key, entry in value.items())
+    return "all" if value is None else " and ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _inlined(picture: Picture, folder: Path) -> Markup:

@@ -1,34 +1,36 @@
-"""The measurements on disk as two data frames: one line per measured accuracy, one line per measured network's gradients.
-
-Which files there must be follows from params.yaml. DVC leaves the files of removed rows and seeds where they were, so a file that
-nobody asked for is refused like a missing one: no stale number can reach a table.
-"""
+"""The measurements on disk: every accuracy as a line of a data frame, every image's outcome as an array, every network's gradients."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lib import gradient_file, outcome_file
-from lib.base import params
+from lib import gradient_file
 from lib.base.errors import require
 from lib.base.image_file import Split
+from lib.evaluation import outcome_file
+from lib.evaluation.outcome_file import Outcomes, Record
 from lib.gradient_file import Gradients
-from lib.outcome_file import Outcomes
-from lib.report.columns import Column
+from lib.report import grid
+from lib.report.columns import CLEAN, Column
 from lib.report.rows import Row, rows, seeds
-from lib.threats import threats
 
 COLUMNS = ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsilon", "accuracy", "n"]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything measured: `accuracies` with `COLUMNS`; `gradients` with row, seed, label_norm, other_norm, cosine_reference and
-    cosine_target; `examples`, the gradients kept as maps of the first seed, whose train rows are `example_rows`; `per_image`, of each
-    technique and column, how often every test image was classified correctly (n,), as a mean over seeds, for paired differences.
+    """Everything measured: `accuracies` with `COLUMNS`, without the probes; `gradients` with row, seed, label_norm, other_norm,
+    cosine_reference and cosine_target; `examples`, the gradients kept as maps of the first seed, whose train rows are `example_rows`;
+    `outcomes`, all files, each with the same n test images (those that a transfer attack was not shown are not `asked`).
+
+    `per_seed`, of each technique and column (`CLEAN` and probes among them) and then of each seed, is how far every test image counts
+    as correct, (n,) in [0, 1], and NaN where the attack was not tried on it. What compares two of these must leave out the images that
+    are NaN in either: `in_both` says which remain.
     """
 
     dataset: str
@@ -38,24 +40,35 @@ class Evidence:
     gradients: pd.DataFrame
     examples: dict[str, np.ndarray]
     example_rows: np.ndarray
-    per_image: dict[tuple[str, Column], np.ndarray]
+    per_seed: dict[tuple[str, Column], dict[int, np.ndarray]]
+    outcomes: tuple[Outcomes, ...]
+
+    @cached_property
+    def per_image(self) -> dict[tuple[str, Column], np.ndarray]:
+        """How far every test image counts as correct (n,), as a mean over seeds; NaN where some seed did not try it."""
+        return {key: np.mean(list(seeds.values()), 0) for key, seeds in self.per_seed.items()}
 
     @property
     def images(self) -> int:
-        """How many test images every accuracy was measured on."""
+        """How many test images there are; an attack may have been tried on fewer."""
         return int(self.accuracies["n"].iloc[0])
 
 
-def read(attacks: Path, gradients: Path, test: Split) -> Evidence:
+def read(attacks: Path, transfer: Path, gradients: Path, test: Split) -> Evidence:
     """Read the whole grid that params.yaml asks for; raises `InputError` unless it is exactly that grid, all of it found on `test`."""
-    require_grid(attacks, gradients)
-    outcomes = [_outcomes(attacks, place, test.dataset) for place in _places()]
-    _require_same_images(outcomes, test)
+    grid.require_files(attacks, transfer, gradients)
+    outcomes = [_outcomes(attacks, place, test.dataset) for place in grid.attacked()]
+    shown = [_outcomes(transfer, place, test.dataset) for place in grid.shown()]
+    for group in (outcomes, shown):
+        grid.require_same_images(group, test)
+    outcomes += [_on_all_images(found, outcomes) for found in shown]
     measured = [_gradients(gradients / f"{seed}.h5", seed) for seed in seeds()]
     frame = pd.concat([_norms(seed, models) for seed, (_, models) in zip(seeds(), measured)], ignore_index=True)
     example_rows, models = measured[0]
     examples = {row: model.maps for row, model in models.items()}
-    return Evidence(test.dataset, rows(), seeds(), _accuracies(outcomes), frame, examples, example_rows, _per_image(outcomes))
+    return Evidence(
+        test.dataset, rows(), seeds(), _accuracies(outcomes), frame, examples, example_rows, _per_seed(outcomes), tuple(outcomes)
+    )
 
 
 def labels(found: dict[str, Row]) -> dict[str, str]:
@@ -64,86 +77,64 @@ def labels(found: dict[str, Row]) -> dict[str, str]:
     return {key: f"{row.technique} [{row.group}]" if shared[row.technique] > 1 else row.technique for key, row in found.items()}
 
 
-def require_grid(attacks: Path, gradients: Path) -> None:
-    """Raise `InputError`, naming them all, if files that params.yaml asks for are missing or others lie there."""
-    expected = {attacks: {_name(place) for place in _places()}, gradients: {f"{seed}.h5" for seed in seeds()}}
-    missing = [f"{folder}/{name}" for folder, names in expected.items() for name in sorted(names - _files(folder))]
-    extra = [f"{folder}/{name}" for folder, names in expected.items() for name in sorted(_files(folder) - names)]
-    complaints = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"left over: {', '.join(extra)}"] * bool(extra)
-    require(not complaints, f"the results must be exactly those that params.yaml asks for; {'; '.join(complaints)}")
+def in_both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The images (n,) bool that two scores (n,) of `Evidence` are both of.
+
+    >>> in_both(np.array([1.0, 0.0, np.nan]), np.array([1.0, np.nan, 1.0])).tolist()
+    [True, False, False]
+    """
+    return ~(np.isnan(first) | np.isnan(second))
 
 
-def _places() -> list[tuple[int, str, str]]:
-    return [(seed, row, suite) for seed in seeds() for row in rows() for suite in params.value("attacks")]
-
-
-def _name(place: tuple[int, str, str]) -> str:
-    seed, row, suite = place
-    return f"{seed}/{row}.{suite}.h5"
-
-
-def _files(folder: Path) -> set[str]:
-    """Files under `folder`, but for hidden ones and those that a writer has not finished."""
-    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".") and path.suffix != ".part")
-    return {path.relative_to(folder).as_posix() for path in files}
-
-
-def _outcomes(folder: Path, place: tuple[int, str, str], dataset: str) -> Outcomes:
-    path = folder / _name(place)
+def _outcomes(folder: Path, place: grid.Place, dataset: str) -> Outcomes:
+    path = folder / grid.name(place)
     found = outcome_file.read(path)
-    says = (found.seed, found.row, found.suite, found.dataset)
-    require(says == (*place, dataset), f"{path} should hold seed, row, suite, dataset {(*place, dataset)}, it says {says}")
-    _require_threats(path, found)
+    grid.require_content(path, found, place, dataset)
     return found
 
 
-def _require_threats(path: Path, found: Outcomes) -> None:
-    """Every attack in the file must have been run in exactly the threat models that its row asks for."""
-    name = rows()[found.row].threats
-    wanted = sorted((threat.norm, threat.epsilon) for threat in threats(name))
-    for kind in dict.fromkeys((record.semantics, record.attack) for record in found.records):
-        met = sorted((record.norm, record.epsilon) for record in found.records if (record.semantics, record.attack) == kind)
-        require(met == wanted, f"{path} has {' '.join(kind)} at {met}, but threats.{name} of params.yaml asks for {wanted}")
-    semantics = {record.semantics for record in found.records}
-    settings = params.value("attacks", found.suite) or {}
-    asked = set(settings.get("semantics", semantics))
-    require(bool(semantics) and semantics == asked, f"{path} has records of semantics {sorted(semantics)}, expected {sorted(asked)}")
+def _on_all_images(found: Outcomes, others: Iterable[Outcomes]) -> Outcomes:
+    """Outcomes on the first m images as outcomes on the n that the other suites of the same network were run on."""
+    other = next(one for one in others if (one.seed, one.row) == (found.seed, found.row))
+    count, kept = len(other.rows), min(len(other.rows), len(found.rows))
+    clean = np.concatenate([found.clean[:kept], other.clean[kept:]])
+    records = tuple(_fitted(record, kept, count) for record in found.records)
+    return replace(found, rows=other.rows, labels=other.labels, clean=clean, records=records)
 
 
-def _require_same_images(outcomes: list[Outcomes], test: Split) -> None:
-    first = outcomes[0]
-    for other in outcomes[1:]:
-        same = other.images_digest == first.images_digest and np.array_equal(other.rows, first.rows)
-        names = [_name((found.seed, found.row, found.suite)) for found in (first, other)]
-        require(same, f"all outcomes must come from the same test images, those of {names[0]} and {names[1]} do not")
-    found, now = first.images_digest[:12], test.digest[:12]
-    require(found == now, f"the outcomes come from test images of digest {found}, the image file now holds {now}")
-    asked = params.value("evaluation", "images")
-    require(asked in (None, len(first.rows)), f"the outcomes are of {len(first.rows)} images, but evaluation.images asks for {asked}")
+def _fitted(record: Record, kept: int, count: int) -> Record:
+    """The first `kept` images of a record, as one of `count` images of which the others were not asked."""
+    missing = count - kept
+    correct = np.pad(record.correct[:, :kept], [(0, 0), (0, missing)])
+    asked = np.ones(kept, bool) if record.asked is None else record.asked[:kept]
+    telemetry = {name: np.pad(seen[:kept], (0, missing), constant_values=np.nan) for name, seen in record.telemetry.items()}
+    return replace(record, correct=correct, telemetry=telemetry, asked=np.pad(asked, (0, missing)))
 
 
 def _accuracies(outcomes: list[Outcomes]) -> pd.DataFrame:
-    names = labels(rows())
-    first_suite = next(iter(params.value("attacks")))
-    lines = []
+    names, lines, known = labels(rows()), [], set()
     for found in outcomes:
         start = (found.dataset, names[found.row], found.seed)
-        if found.suite == first_suite:
+        if start not in known:
+            known.add(start)
             lines.append((*start, "", "clean", "", np.nan, float(found.clean.mean()), len(found.rows)))
         for record in found.records:
-            lines.append((*start, record.semantics, record.attack, record.norm, record.epsilon, record.accuracy, len(found.rows)))
+            if record.semantics != "probe":
+                count = len(found.rows) if record.asked is None else int(record.asked.sum())
+                lines.append((*start, record.semantics, record.attack, record.norm, record.epsilon, record.accuracy, count))
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def _per_image(outcomes: list[Outcomes]) -> dict[tuple[str, Column], np.ndarray]:
+def _per_seed(outcomes: list[Outcomes]) -> dict[tuple[str, Column], dict[int, np.ndarray]]:
     names = labels(rows())
-    found: dict[tuple[str, Column], list[np.ndarray]] = {}
+    found: dict[tuple[str, Column], dict[int, np.ndarray]] = {}
     for one in outcomes:
+        found.setdefault((names[one.row], CLEAN), {}).setdefault(one.seed, one.clean.astype(float))
         for record in one.records:
             column = Column(record.semantics, record.attack, record.norm, record.epsilon)
-            correct = record.correct.mean(0) if record.aggregate == "mean" else record.correct.all(0)
-            found.setdefault((names[one.row], column), []).append(np.asarray(correct, dtype=float))
-    return {key: np.mean(values, 0) for key, values in found.items()}
+            scores = record.per_image if record.asked is None else np.where(record.asked, record.per_image, np.nan)
+            found.setdefault((names[one.row], column), {})[one.seed] = scores
+    return found
 
 
 def _gradients(path: Path, seed: int) -> tuple[np.ndarray, dict[str, Gradients]]:

@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from math import isnan
 
+import numpy as np
 import pandas as pd
 
 from lib.base import params
 from lib.base.errors import require
-from lib.report.columns import CLEAN, Column, at_threat, attacks, per_seed, radius
+from lib.evaluation.threats import in_tables, threats
+from lib.report.columns import CLEAN, Column, at_threat, in_columns, per_seed, radius
 from lib.report.families import permuted_targets
 from lib.report.results import Evidence, labels
-from lib.threats import threats
+from lib.report.worst_case import unbroken
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,10 @@ class FigureThreat:
 
 
 def headline() -> FigureThreat:
-    """`report.figure_threat`, which must be one of the threat models in every list."""
+    """`report.figure_threat`, which must be one of the paper's threat models in every list."""
     found = params.section(FigureThreat, "report", "figure_threat")
     for name in params.value("threats"):
-        known = [(threat.norm, threat.epsilon) for threat in threats(name)]
+        known = [(threat.norm, threat.epsilon) for threat in in_tables(threats(name))]
         require((found.norm, found.epsilon) in known, f"report.figure_threat {found.norm} {found.epsilon} is not in threats.{name}")
     return found
 
@@ -40,13 +42,19 @@ def headline_columns(evidence: Evidence) -> dict[str, Column]:
 
 
 def summary(evidence: Evidence) -> dict[str, dict]:
-    """Row -> clean accuracy, accuracy at the headline and at the first threat model of each other norm, gradients; seeds averaged."""
-    found = {}
+    """Row -> clean accuracy, accuracy at the headline and at the first threat model of each other norm, gradients; seeds averaged.
+
+    `worst` is what no attack of any kind fooled (lib/report/worst_case.py), `auc` the area under the strict attack's curve.
+    """
+    found, under_curve = {}, areas(evidence)
     for key, name in labels(evidence.rows).items():
         entry: dict = {"clean": _mean(evidence.accuracies, name, CLEAN)}
         for threat in _summarised(evidence.rows[key].threats):
             for semantics, column in at_threat(evidence.accuracies, *threat).items():
-                entry.setdefault(semantics, {})[f"{column.norm}_{_key(column.epsilon)}"] = _mean(evidence.accuracies, name, column)
+                entry.setdefault(semantics, {})[_key(*threat)] = _mean(evidence.accuracies, name, column)
+            entry.setdefault("worst", {})[_key(*threat)] = round(float(unbroken(evidence, key, *threat).mean()), 4)
+        mine = under_curve[under_curve["technique"] == name].groupby("norm", sort=False)["area"].mean()
+        entry |= {"auc": {norm: round(float(area), 4) for norm, area in mine.items()}} if len(mine) else {}
         means = evidence.gradients[evidence.gradients["row"] == key].drop(columns=["row", "seed"]).mean()
         entry["label_norm"] = round(float(means["label_norm"]), 4)
         if not isnan(means["cosine_target"]):
@@ -56,18 +64,33 @@ def summary(evidence: Evidence) -> dict[str, dict]:
 
 
 def curves(evidence: Evidence) -> pd.DataFrame:
-    """Mean accuracy over seeds by radius, for every row of the main table; radius 0 is the clean accuracy."""
+    """Mean accuracy over seeds by radius, for every row of the main table and every attack of its columns, at all its radii.
+
+    Radius 0 is the clean accuracy, on those images that the attack was tried on.
+    """
     lines = []
-    shown = {key: name for key, name in labels(evidence.rows).items() if evidence.rows[key].threats == "table"}
-    norms = dict.fromkeys(threat.norm for threat in threats("table"))
-    for name in shown.values():
-        for semantics, attack in attacks(evidence.accuracies):
-            for norm in norms:
-                radii = [threat.epsilon for threat in threats("table") if threat.norm == norm]
-                columns = [CLEAN] + [Column(semantics, attack, norm, epsilon) for epsilon in sorted(radii)]
-                means = [float(per_seed(evidence.accuracies, name, column).mean()) for column in columns]
-                lines += [(name, semantics, attack, norm, column.epsilon, mean) for column, mean in zip(columns, means)]
+    for name in _shown(evidence).values():
+        for kind in in_columns(evidence.accuracies):
+            for norm, columns in _radii(evidence, name, kind).items():
+                means = [_start(evidence, name, columns[0])] + [float(np.nanmean(evidence.per_image[name, column])) for column in columns]
+                lines += [(name, *kind, norm, column.epsilon, mean) for column, mean in zip([CLEAN, *columns], means)]
     return pd.DataFrame(lines, columns=["technique", "semantics", "attack", "norm", "epsilon", "accuracy"])
+
+
+def areas(evidence: Evidence) -> pd.DataFrame:
+    """The area under each security curve as one figure: accuracy under the strict attack, averaged over the radius.
+
+    Per row of the main table, seed and norm: the trapezoid rule over the radii measured, from 0 (clean) to the largest, divided by the
+    largest. As accuracy never rises with the radius (an image broken at one counts as broken at every larger one), the true mean
+    lies between `low`, where every interval has the accuracy at its end, and `high`, that at its start. Empty without a strict attack.
+    """
+    lines = []
+    strict = [kind for kind in in_columns(evidence.accuracies) if kind[0] == "strict"][:1]
+    for name in _shown(evidence).values():
+        for kind in strict:
+            for norm, columns in _radii(evidence, name, kind).items():
+                lines += [(name, *kind, norm, seed, *_area(evidence, name, columns, seed)) for seed in evidence.seeds]
+    return pd.DataFrame(lines, columns=["technique", "semantics", "attack", "norm", "seed", "largest_radius", "area", "low", "high"])
 
 
 def permutation(evidence: Evidence) -> pd.DataFrame:
@@ -86,11 +109,41 @@ def permutation(evidence: Evidence) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
 
 
+def _shown(evidence: Evidence) -> dict[str, str]:
+    """The rows of the main table and what they are called."""
+    return {key: name for key, name in labels(evidence.rows).items() if evidence.rows[key].threats == "table"}
+
+
+def _radii(evidence: Evidence, name: str, kind: tuple[str, str]) -> dict[str, list[Column]]:
+    """Norm -> the columns that this attack was measured in on this row, by ascending radius."""
+    found: dict[str, list[Column]] = {threat.norm: [] for threat in threats("table")}
+    for technique, column in evidence.per_seed:
+        if technique == name and (column.semantics, column.attack) == kind:
+            found[column.norm].append(column)
+    return {norm: sorted(columns, key=lambda column: column.epsilon) for norm, columns in found.items() if columns}
+
+
+def _start(evidence: Evidence, name: str, column: Column) -> float:
+    """Clean accuracy on the images of `column`."""
+    return float(evidence.per_image[name, CLEAN][~np.isnan(evidence.per_image[name, column])].mean())
+
+
+def _area(evidence: Evidence, name: str, columns: list[Column], seed: int) -> tuple[float, float, float, float]:
+    """The largest radius, and the mean accuracy over the radius: by the trapezoid rule, at least, at most."""
+    scores = [evidence.per_seed[name, column][seed] for column in [CLEAN, *columns]]
+    tried = ~np.isnan(scores).any(0)
+    values = np.array([score[tried].mean() for score in scores])
+    radii = np.array([0.0] + [column.epsilon for column in columns])
+    low, high = (values[1:] * np.diff(radii)).sum(), (values[:-1] * np.diff(radii)).sum()
+    middle, low, high = (round(float(area / radii[-1]), 6) for area in (np.trapezoid(values, radii), low, high))
+    return float(radii[-1]), middle, low, high
+
+
 def _summarised(name: str) -> list[tuple[str, float]]:
     """The headline threat model, and the first of every other norm."""
     found = headline()
     chosen = {found.norm: found.epsilon}
-    for threat in threats(name):
+    for threat in in_tables(threats(name)):
         chosen.setdefault(threat.norm, threat.epsilon)
     return list(chosen.items())
 
@@ -99,6 +152,10 @@ def _mean(accuracies: pd.DataFrame, name: str, column: Column) -> float:
     return round(float(per_seed(accuracies, name, column).mean()), 4)
 
 
-def _key(epsilon: float) -> str:
-    """A radius inside a metric's name, which may hold no dots or slashes: 0.2 is 0_2, 8/255 is 8_255."""
-    return radius(epsilon).replace(".", "_").replace("/", "_")
+def _key(norm: str, epsilon: float) -> str:
+    """A threat model as a metric's name, which may hold no dots or slashes.
+
+    >>> _key("linf", 0.2), _key("l2", 8 / 255)
+    ('linf_0_2', 'l2_8_255')
+    """
+    return f"{norm}_{radius(epsilon)}".replace(".", "_").replace("/", "_")

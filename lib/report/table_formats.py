@@ -28,21 +28,21 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A LaTeX table that needs no package; spread and published numbers stand in lines of their own below the values."""
-    span = len(table.columns) + 1
-    body = [entry for line in table.lines for entry in _latex_lines(line, span)]
-    groups = " & ".join(rf"\multicolumn{{{width}}}{{c}}{{{escape_latex(name)}}}" for name, width in table.column_groups)
-    threats = " & ".join(_latex_threat(column) for column in table.columns[1:])
+    """A LaTeX table that needs no package: one block of lines per attack, as all of them side by side are wider than a page.
+
+    Spread and published numbers stand in lines of their own below the values.
+    """
+    blocks = _blocks(table)
+    threats = [_latex_threat(table.columns[index]) for index in blocks[0][1]] if blocks else []
+    body = [entry for name, places in blocks for entry in _latex_block(table, name, places)]
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
             rf"\caption{{{escape_latex(table.caption)}}}",
-            rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(threats) + 1)}}}",
             r"\hline",
-            rf" & & {groups} \\",
-            rf"Technique & Clean & {threats} \\",
-            r"\hline",
+            rf"{' & '.join(['Technique', 'Clean', *threats])} \\",
             *body,
             r"\hline",
             r"\end{tabular}",
@@ -80,17 +80,33 @@ def _markdown_cell(cell: Cell) -> str:
     return _MARKDOWN_MARKS[cell.mark].format(cell.shown) + "".join(small)
 
 
-def _latex_lines(line: Line, span: int) -> list[str]:
-    marked = [_LATEX_MARKS[cell.mark].format(cell.shown) for cell in line.cells]
+def _blocks(table: Table) -> list[tuple[str, list[int]]]:
+    """Every attack's name, with where its columns are."""
+    places = range(1, len(table.columns))
+    return [(name, [place for place in places if table.columns[place].group == name]) for name, _ in table.column_groups]
+
+
+def _latex_block(table: Table, name: str, places: list[int]) -> list[str]:
+    """The lines of one attack, below its name; the clean accuracies stand in the first block only."""
+    first = 0 if places[0] == 1 else None
+    span = len(places) + 2
+    found = [r"\hline", rf"\multicolumn{{{span}}}{{l}}{{{escape_latex(name)}}} \\", r"\hline"]
+    for line in table.lines:
+        found += _latex_lines(line, [None if place is None else line.cells[place] for place in (first, *places)], span)
+    return found
+
+
+def _latex_lines(line: Line, cells: list[Cell | None], span: int) -> list[str]:
+    marked = ["" if cell is None else _LATEX_MARKS[cell.mark].format(cell.shown) for cell in cells]
     found = [rf"\multicolumn{{{span}}}{{l}}{{\textit{{{escape_latex(line.header)}}}}} \\"] * bool(line.header)
     found.append(rf"{escape_latex(line.technique)} & {' & '.join(marked)} \\")
-    found += _latex_below("seeds", line, lambda cell: escape_latex(cell.spread))
-    return found + _latex_below("paper", line, lambda cell: "" if cell.published is None else f"{cell.published:.2f}")
+    found += _latex_below("seeds", cells, lambda cell: escape_latex(cell.spread))
+    return found + _latex_below("paper", cells, lambda cell: "" if cell.published is None else f"{cell.published:.2f}")
 
 
-def _latex_below(name: str, line: Line, text: Callable[[Cell], str]) -> list[str]:
+def _latex_below(name: str, cells: list[Cell | None], text: Callable[[Cell], str]) -> list[str]:
     """A line of small print, left out where it would be empty."""
-    entries = [text(cell) for cell in line.cells]
+    entries = ["" if cell is None else text(cell) for cell in cells]
     small = [rf"{{\tiny {entry}}}" if entry else "" for entry in entries]
     return [rf"\quad{{\tiny {name}}} & {' & '.join(small)} \\"] if any(entries) else []
 

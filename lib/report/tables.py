@@ -1,28 +1,36 @@
 """Table 1 (Table 2 on CIFAR-10): mean accuracies over seeds in percent, ranked, beside what the paper printed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from lib.report import published
-from lib.report.columns import CLEAN, Column, per_seed, table_columns
+from lib.report.columns import CLEAN, Column, at_threat, per_seed, table_columns
+from lib.report.findings import compared
 from lib.report.results import Evidence, labels
 from lib.report.statistics import t_half_width, wilson
 
 MARKS = ("best", "second", "third")
 ENOUGH_FOR_TWO_DECIMALS = 5000
+# Each attack with the weaker one that its accuracies are held against.
+STRONGER = {"strict": "paper", "autoattack": "strict"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One accuracy in percent: `shown` is the rounded mean, `spread` what the seeds say of it, `published` the paper's number."""
+    """One accuracy in percent on so many `images`: `shown` is the rounded mean, `spread` what the seeds say of it, `published` the
+    paper's number, `taken` what the attack takes away from the next weaker one's accuracy on the same images, in points.
+    """
 
+    images: int
     mean: float
     shown: str
     spread: str
     low: float | None
     high: float | None
     published: float | None
+    taken: float | None = None
     mark: str = ""
 
 
@@ -53,6 +61,15 @@ class Table:
         names = [column.group for column in self.columns[1:]]
         return [(name, names.count(name)) for name in dict.fromkeys(names)]
 
+    @property
+    def ladder(self) -> list[tuple[str, list[int]]]:
+        """The paper's threat models, each with where its columns are that say what is `taken`: a stronger attack after a weaker one."""
+        found: dict[str, list[int]] = {}
+        for index, column in enumerate(self.columns):
+            if column.semantics in STRONGER and any(line.cells[index].taken is not None for line in self.lines):
+                found.setdefault(column.threat, []).append(index)
+        return list(found.items())
+
 
 def build(evidence: Evidence) -> Table:
     """The rows whose list of threat models is `table`, in the order of params.yaml, ranked within their groups."""
@@ -74,16 +91,23 @@ def build(evidence: Evidence) -> Table:
 
 
 def to_frame(table: Table) -> pd.DataFrame:
-    """One line per cell, with the rank, the published number and the difference, all in percent."""
+    """One line per cell, with the rank, the published number and the differences, all in percent.
+
+    `paper_minus_strict` stands on the lines of the strict attack, `strict_minus_autoattack` on those of AutoAttack: what each takes
+    away, on the images that both were tried on.
+    """
     lines = []
     for line in table.lines:
         for column, cell in zip(table.columns, line.cells):
             radius = None if column == CLEAN else column.epsilon
             difference = None if cell.published is None else round(cell.mean - cell.published, 4)
+            taken = [cell.taken if column.semantics == semantics else None for semantics in STRONGER]
             key = (line.group, line.technique, column.semantics, column.attack, column.norm, radius)
-            lines.append((*key, round(cell.mean, 4), cell.mark, cell.low, cell.high, cell.published, difference, table.images, table.seeds))
-    names = "group technique semantics attack norm epsilon accuracy_percent rank low high published_percent difference n seeds"
-    return pd.DataFrame(lines, columns=names.split())
+            values = (round(cell.mean, 4), cell.mark, cell.low, cell.high, cell.published, difference, *taken)
+            lines.append((*key, *values, cell.images, table.seeds))
+    names = "group technique semantics attack norm epsilon accuracy_percent rank low high published_percent difference"
+    gaps = [f"{weaker}_minus_{stronger}" for stronger, weaker in STRONGER.items()]
+    return pd.DataFrame(lines, columns=[*names.split(), *gaps, "n", "seeds"])
 
 
 def decimals(images: int, seeds: int) -> int:
@@ -96,12 +120,21 @@ def decimals(images: int, seeds: int) -> int:
 
 
 def _cell(evidence: Evidence, key: str, column: Column) -> Cell:
-    values = 100 * per_seed(evidence.accuracies, labels(evidence.rows)[key], column)
-    digits = decimals(evidence.images, len(values))
+    name = labels(evidence.rows)[key]
+    values = 100 * per_seed(evidence.accuracies, name, column)
+    images = int((~np.isnan(evidence.per_image[name, column])).sum())
+    digits = decimals(images, len(values))
     mean = float(values.mean())
     low, high, spread = _spread(list(values), digits)
     said = published.percent(evidence.dataset, evidence.rows[key], column)
-    return Cell(mean, f"{mean:.{digits}f}", spread, low, high, said)
+    return Cell(images, mean, f"{mean:.{digits}f}", spread, low, high, said, _taken(evidence, name, column))
+
+
+def _taken(evidence: Evidence, name: str, column: Column) -> float | None:
+    weaker = at_threat(evidence.accuracies, column.norm, column.epsilon).get(STRONGER.get(column.semantics, ""))
+    if weaker is None:
+        return None
+    return round(compared(evidence.per_image[name, weaker], evidence.per_image[name, column]).points, 4)
 
 
 def _spread(values: list[float], digits: int) -> tuple[float | None, float | None, str]:
@@ -123,8 +156,7 @@ def _rank(cells: dict[str, list[Cell]], members: list[str], index: int) -> None:
     marks = dict(zip(values, MARKS))
     for key in members:
         cell = cells[key][index]
-        mark = marks.get(float(cell.shown), "")
-        cells[key][index] = Cell(cell.mean, cell.shown, cell.spread, cell.low, cell.high, cell.published, mark)
+        cells[key][index] = replace(cell, mark=marks.get(float(cell.shown), ""))
 
 
 def _caption(evidence: Evidence) -> str:
@@ -134,5 +166,16 @@ def _caption(evidence: Evidence) -> str:
     return (
         f"Accuracy in percent on {evidence.images} test images of {evidence.dataset}: mean over {over}. "
         f"The images alone leave an uncertainty of up to ±{50 * (high - low):.1f} points (95 %, Wilson). "
-        "Highest, second and third value of each attack, ties together: bold, underlined, asterisk."
+        f"{_fewer(evidence)}Highest, second and third value of each attack, ties together: bold, underlined, asterisk."
     )
+
+
+def _fewer(evidence: Evidence) -> str:
+    """Which attacks were tried on fewer images, in words."""
+    found: dict[str, int] = {}
+    shown = table_columns(evidence.accuracies)
+    for (_, column), scores in evidence.per_image.items():
+        count = int((~np.isnan(scores)).sum())
+        if column in shown and count < evidence.images:
+            found[column.group] = max(count, found.get(column.group, 0))
+    return "".join(f"{group} was tried on the first {count} images. " for group, count in found.items())

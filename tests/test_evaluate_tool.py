@@ -1,0 +1,452 @@
+"""`python -m tools.evaluate` on tiny models of known behaviour: what it writes, what it remarks on, what it refuses."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from classifiers import random_linear, smooth
+from click.testing import CliRunner, Result
+from PIL import Image
+from project import ROOT
+from ruamel.yaml import YAML
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from lib.attacks import pgd
+from lib.base import image_file, params
+from lib.evaluation import outcome_file
+from lib.evaluation.outcome_file import Outcomes, Record
+from lib.evaluation.outcomes import Evaluation, outcomes
+from lib.evaluation.threats import threats
+from lib.network import architecture, checkpoint
+from lib.outside import images as any_images
+from lib.outside import model as any_model
+from tools.evaluate import main
+
+SHAPE, CLASSES, COUNT = (3, 4, 4), 4, 24
+STRICT = {"seed": 0, "steps": 5, "restarts": 2, "strict_losses": ["margin", "standardised_cross_entropy"], "strict_step": 5.0}
+PARAMS = {
+    "evaluation": {"images": 20, "batch_size": 7},
+    "threats": {
+        "table": [{"norm": "l2", "epsilon": 0.5, "step_size": 0.2}, {"norm": "linf", "epsilon": 0.03, "step_size": 0.01}],
+        "large": [{"norm": "linf", "epsilon": 0.3, "step_size": 0.1}],
+        "curve": [{"norm": "linf", "epsilon": 0.02, "step_size": None}],
+    },
+    "attacks": {
+        "pgd": STRICT | {"semantics": ["paper", "strict"], "paper_batch_size": 50},
+        "probes": STRICT | {"images": 10, "draws": 2, "threats": {"linf": 0.03}},
+    },
+}
+
+
+def weighty() -> nn.Module:
+    """The honest model of these tests."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(48, CLASSES)).eval().requires_grad_(True)
+
+
+def honest() -> nn.Module:
+    model = weighty()
+    linear = random_linear(CLASSES, SHAPE)
+    model[1].load_state_dict({"weight": linear.weight.flatten(1), "bias": linear.bias})
+    return model
+
+
+class Wrapped(nn.Module):
+    """What `change` makes of the honest logits and the images."""
+
+    def __init__(self, change) -> None:
+        super().__init__()
+        self.model, self.change = honest(), change
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.change(self.model(images), images)
+
+
+def softmax() -> nn.Module:
+    return Wrapped(lambda logits, images: logits.softmax(1))
+
+
+def not_a_number() -> nn.Module:
+    return Wrapped(lambda logits, images: logits / torch.where(images.flatten(1)[:, :1] > 0, 0.0, 1.0) * 0.0)
+
+
+def flat() -> nn.Module:
+    return Wrapped(lambda logits, images: logits.argmax(1))
+
+
+def squeezed() -> nn.Module:
+    return Wrapped(lambda logits, images: logits.squeeze())
+
+
+def paired() -> nn.Module:
+    return Wrapped(lambda logits, images: (logits, images))
+
+
+def two_classes() -> nn.Module:
+    return Wrapped(lambda logits, images: logits[:, :2])
+
+
+def half_outputs() -> nn.Module:
+    return Wrapped(lambda logits, images: logits.half())
+
+
+def cut() -> nn.Module:
+    return Wrapped(lambda logits, images: logits.detach())
+
+
+def half() -> nn.Module:
+    return honest().half()
+
+
+def double() -> nn.Module:
+    return honest().double()
+
+
+def viewed() -> nn.Module:
+    return Wrapped(lambda logits, images: logits + 0 * images.view(len(images), -1).sum(1, keepdim=True))
+
+
+def other_shape() -> nn.Module:
+    return nn.Linear(7, CLASSES).eval()
+
+
+def always_first() -> nn.Module:
+    model = honest()
+    model[1].bias.data[0] += 1e4
+    return model
+
+
+def no_model() -> str:
+    return "a model"
+
+
+def hungry(path: str) -> nn.Module:
+    return honest()
+
+
+DROPPED = smooth(CLASSES, SHAPE, dropout=0.5)
+
+
+def dropped() -> nn.Module:
+    """A model in train mode, but for one of its layers, with one frozen parameter."""
+    DROPPED.train()[0].eval()
+    DROPPED[1].weight.requires_grad_(False)
+    return DROPPED
+
+
+def dropped_in_eval_mode() -> nn.Module:
+    return DROPPED.eval()
+
+
+def pixels(count: int = COUNT) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
+
+
+def decided(model: nn.Module, images: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return model(torch.from_numpy(images).float() / 255).argmax(1).numpy()
+
+
+def write_images(path: Path, model: nn.Module, dataset: str = "toy") -> None:
+    """The images, labelled by the model but for the first two."""
+    images = pixels()
+    labels = decided(model, images)
+    labels[:2] = (labels[:2] + 1) % CLASSES
+    image_file.write(path, dataset, CLASSES, {"test": (images, labels, np.arange(COUNT))})
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with params.yaml and images that the honest model knows."""
+    with (tmp_path / "params.yaml").open("w") as file:
+        YAML().dump(PARAMS, file)
+    write_images(tmp_path / "images.h5", honest())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def evaluate(*words: str, factory: str | None = "honest", images: str = "images.h5", out: str = "out") -> Result:
+    made = [] if factory is None else ["--factory", f"{__name__}:{factory}"]
+    return CliRunner().invoke(main, [*made, "--images", images, "--out", out, *words])
+
+
+def done(*words: str, **where: str) -> Result:
+    result = evaluate(*words, **where)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def found(out: str = "out", suite: str = "pgd") -> Outcomes:
+    return outcome_file.read(Path(out) / f"outcomes.{suite}.h5")
+
+
+def strict_linf(kept: Outcomes) -> Record:
+    return next(record for record in kept.records if (record.semantics, record.attack, record.norm) == ("strict", "pgd5", "linf"))
+
+
+def gate(out: str = "out") -> dict[str, dict]:
+    (line,) = json.loads((Path(out) / "gate.json").read_text()).values()
+    return {check["check"]: check for check in line["seeds"]["0"]}
+
+
+def same_records(one: Outcomes, other: Outcomes) -> bool:
+    pairs = zip(one.records, other.records, strict=True)
+    return np.array_equal(one.clean, other.clean) and all(np.array_equal(left.correct, right.correct) for left, right in pairs)
+
+
+# What it writes
+
+
+def test_every_file_says_what_the_outcomes_say(folder):
+    printed = done().stdout
+    kept = found()
+    assert (len(kept.rows), kept.clean.sum(), kept.dataset) == (20, 18, "toy")
+    said = json.loads((folder / "out/results.json").read_text())
+    assert said["clean"]["accuracy"] == 0.9 and said["clean"]["low"] < 0.9 < said["clean"]["high"]
+    lines = pd.read_csv(folder / "out/results.csv")
+    assert list(lines.columns) == ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsilon", "accuracy", "n"]
+    assert len(said["attacks"]) == len(kept.records) == len(lines) - 1 == 8
+    for record, entry, line in zip(kept.records, said["attacks"], lines.iloc[1:].itertuples()):
+        key = (record.semantics, record.attack, record.norm, record.epsilon, record.accuracy)
+        assert (*(entry[name] for name in ("semantics", "attack", "norm", "epsilon", "accuracy")),) == key
+        assert (line.semantics, line.attack, line.norm, line.epsilon) == key[:4] and line.accuracy == pytest.approx(key[4]) and line.n == 20
+    strict = strict_linf(kept)
+    assert 0 < strict.accuracy < 0.9
+    for text in (printed, (folder / "out/table.md").read_text()):
+        row = next(line for line in text.splitlines() if line.lstrip("| ").startswith("L∞ 0.03"))
+        assert f"{100 * strict.accuracy:.1f}" in row
+    assert said["gate"] == {key: check["verdict"] for key, check in gate().items()} and len(said["gate"]) == 16
+
+
+def test_the_checks_that_do_not_pass_are_printed_and_the_others_are_not(folder):
+    printed = done().stdout
+    verdicts = {key: check["verdict"] for key, check in gate().items()}
+    shown = {line.split()[0] for line in printed.splitlines() if line.startswith("  G")}
+    assert shown == {key for key, verdict in verdicts.items() if verdict != "pass"}
+    assert verdicts["G2"] == verdicts["G3"] == "pass" and verdicts["G15"] == "not measured"
+
+
+def test_options_choose_suites_threats_images_and_name(folder):
+    done("--suite", "pgd", "--threats", "curve", "--count", "6", "--batch-size", "3", "--name", "mine")
+    kept = found()
+    assert sorted(path.name for path in (folder / "out").glob("*.h5")) == ["outcomes.pgd.h5"]
+    assert [(record.semantics, record.norm, record.epsilon) for record in kept.records] == [("strict", "linf", 0.02)]
+    assert (len(kept.rows), kept.row) == (6, "mine")
+    assert gate()["G2"]["verdict"] == "not measured"
+
+
+def test_without_a_count_fewer_images_than_params_asks_for_are_all_attacked(folder):
+    PARAMS_OF_MANY = PARAMS | {"evaluation": {"images": 1000, "batch_size": 50}}
+    with (folder / "params.yaml").open("w") as file:
+        YAML().dump(PARAMS_OF_MANY, file)
+    done("--suite", "pgd")
+    assert len(found().rows) == COUNT
+
+
+def test_one_of_our_model_folders_gives_what_the_pipeline_gives(folder):
+    settings = architecture.Model("cnn", 0.06, None, 0.0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = architecture.build(settings, (1, 28, 28), CLASSES).eval()
+    images = np.random.default_rng(1).integers(0, 256, (12, 1, 28, 28), dtype=np.uint8)
+    image_file.write(folder / "digits.h5", "toy", CLASSES, {"test": (images, decided(model, images), np.arange(12))})
+    checkpoint.write(folder / "ours", model, settings, (1, 28, 28), CLASSES, [{"epoch": 1}])
+    done("--model", "ours", "--suite", "pgd", "--threats", "large", factory=None, images="digits.h5")
+    network, test = checkpoint.read(folder / "ours", torch.device("cpu")), image_file.read(folder / "digits.h5", "test")
+    attack = params.section(pgd.Settings, "attacks", "pgd")
+    piped = outcomes(network, test, "ours", 0, "pgd", attack, threats("large"), Evaluation(12, 7), torch.device("cpu"))
+    assert found().row == "ours" and found().clean.all() and same_records(found(), piped)
+    assert 0 < np.mean([record.accuracy for record in piped.records]) < 1
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt"])
+def test_weights_from_a_file_are_the_models_own(folder, name):
+    state = honest().state_dict()
+    save_file(state, name) if name.endswith("safetensors") else torch.save(state, name)
+    done("--suite", "pgd", "--weights", name, factory="weighty")
+    done("--suite", "pgd", out="direct")
+    assert same_records(found(), found("direct"))
+
+
+def test_an_undefended_reference_lets_the_gate_judge_the_attack(folder):
+    write_images(folder / "images.h5", honest(), dataset="mnist")
+    done("--suite", "pgd", "--threats", "large", "--name", "undefended", out="first")
+    done("--suite", "pgd", "--threats", "large", "--reference", "first")
+    assert gate("first")["G15"]["value"] is None
+    strict = strict_linf(found("first"))
+    assert gate()["G15"]["value"] == pytest.approx(100 * strict.accuracy)
+
+
+def test_it_runs_from_any_folder_with_a_factory_there(folder):
+    (folder / "mine.py").write_text("from torch import nn\ndef make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(48, 4)).eval()\n")
+    save_file(honest().state_dict(), "weights.safetensors")
+    words = ["--factory", "mine:make", "--weights", "weights.safetensors", "--images", "images.h5", "--suite", "pgd", "--out", "out"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-m", "tools.evaluate", *words], env=environment, capture_output=True, text=True, cwd=folder)
+    assert ran.returncode == 0, ran.stderr
+    done("--suite", "pgd", out="direct")
+    assert same_records(found(), found("direct"))
+
+
+# Images
+
+
+def class_folders(root: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The images as PNG files in class folders; returns them with their labels, in alphabetical order."""
+    images = pixels()
+    labels = decided(honest(), images)
+    for index, (image, label) in enumerate(zip(images, labels)):
+        path = root / f"class{label}" / f"{index:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.transpose(1, 2, 0)).save(path)
+    order = np.lexsort((np.arange(len(labels)), labels))
+    return images[order], labels[order]
+
+
+def test_a_folder_of_png_files_and_an_image_file_with_the_same_pixels_give_the_same_outcomes(folder):
+    images, labels = class_folders(folder / "photos")
+    rows = any_images.read(folder / "photos").source_rows
+    assert sorted(rows) == list(range(COUNT))
+    image_file.write(folder / "photos.h5", "photos", CLASSES, {"test": (images[rows], labels[rows], rows)})
+    done(images="photos", out="of_folder")
+    done(images="photos.h5", out="of_file")
+    for suite in ("pgd", "probes"):
+        one, other = found("of_folder", suite), found("of_file", suite)
+        assert one.clean.all() and np.array_equal(one.labels, other.labels) and same_records(one, other)
+        assert one.images_digest == other.images_digest
+    assert (folder / "of_folder/table.md").read_text() == (folder / "of_file/table.md").read_text()
+
+
+def test_the_first_images_of_a_folder_hold_every_class_and_are_the_first_of_all(folder):
+    _, labels = class_folders(folder / "photos")
+    whole, part = any_images.read(folder / "photos"), any_images.read(folder / "photos", count=COUNT // 2)
+    assert np.abs(np.bincount(part.labels, minlength=CLASSES) - np.bincount(labels) / 2).max() < 1
+    assert len(part) == COUNT // 2 and part.classes == whole.classes == CLASSES
+
+
+def test_the_test_half_of_a_folder_with_train_and_test_is_read(folder):
+    for half in ("train", "test"):
+        class_folders(folder / "photos" / half)
+    found = any_images.read(folder / "photos")
+    assert sorted(found.source_rows) == list(range(COUNT, 2 * COUNT))
+
+
+# What it remarks on
+
+
+def test_a_model_in_train_mode_is_evaluated_in_eval_mode_and_handed_back_as_it_came(folder):
+    write_images(folder / "images.h5", DROPPED.eval())
+    model = dropped()
+    before = [(module.training, [parameter.requires_grad for parameter in module.parameters(False)]) for module in model.modules()]
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    result = done("--suite", "pgd", factory="dropped")
+    assert "the model came in train mode; it is evaluated in eval mode" in result.stderr
+    after = [(module.training, [parameter.requires_grad for parameter in module.parameters(False)]) for module in model.modules()]
+    assert before == after and any(training for training, _ in after) and not all(training for training, _ in after)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    quiet = done("--suite", "pgd", factory="dropped_in_eval_mode", out="in_eval")
+    assert "train mode" not in quiet.stderr and same_records(found(), found("in_eval"))
+    assert json.loads((folder / "out/results.json").read_text())["remarks"][0] == any_model.TRAIN_MODE
+
+
+def test_probabilities_are_remarked_on_and_fail_the_gate(folder):
+    result = done(factory="softmax")
+    assert "they are probabilities, but attacks compute their losses from logits" in result.stderr
+    assert gate()["G3"]["verdict"] == "fail"
+    done(out="honest")
+    assert gate("honest")["G3"]["verdict"] == "pass"
+
+
+def test_a_model_no_better_than_the_largest_class_is_remarked_on(folder):
+    result = done("--suite", "pgd", factory="always_first")
+    assert "no more than the share of the largest class" in result.stderr and "alphabetical" in result.stderr
+    assert "largest class" not in done("--suite", "pgd", out="honest").stderr
+
+
+def test_a_float64_model_is_given_float64_images(folder):
+    done(factory="double")
+    done(out="single")
+    assert np.array_equal(found().clean, found("single").clean)
+    accepted = any_model.accepted(double(), any_images.read(folder / "images.h5"), torch.device("cpu"))
+    assert accepted.remarks == () and accepted.model(torch.zeros(2, *SHAPE)).dtype == torch.float64
+
+
+def test_a_model_that_views_its_images_can_be_evaluated(folder):
+    done("--suite", "pgd", factory="viewed")
+    done("--suite", "pgd", out="honest")
+    assert same_records(found(), found("honest"))
+
+
+# What it refuses
+
+REFUSED = [
+    ("not_a_number", [], "the model's outputs must be finite, for 8 of 8 images they are not"),
+    ("flat", [], "the model must return logits (N, K), for images of shape (8, 3, 4, 4) it returned a tensor of shape (8,)"),
+    ("squeezed", [], "for images of shape (1, 3, 4, 4) it returned a tensor of shape (4,)"),
+    ("paired", [], "it returned a tuple"),
+    ("two_classes", [], "the model must have an output for each of the 4 classes of the images, it has 2"),
+    ("half", [], "attacks need float32 or float64, the model has parameters of torch.float16"),
+    ("half_outputs", [], "the model's outputs are torch.float16"),
+    ("cut", [], "must be differentiable in the images"),
+    ("other_shape", [], "the model cannot take images of shape (8, 3, 4, 4): RuntimeError: mat1 and mat2"),
+    ("no_model", [], "must return a torch.nn.Module, it returned a str"),
+    ("hungry", [], "is called without arguments, but: missing a required argument: 'path'"),
+    ("nothing", [], "has no function 'nothing'"),
+    ("honest", ["--factory", "no_such_module:honest"], "importing no_such_module from the current folder failed: ModuleNotFoundError"),
+    ("honest", ["--factory", "honest"], "--factory must be written package.module:function, got 'honest'"),
+    ("honest", ["--model", "."], "exactly one of --model and --factory must be given"),
+    (None, [], "exactly one of --model and --factory must be given"),
+    (None, ["--model", ".", "--weights", "params.yaml"], "--weights belong to --factory"),
+    ("honest", ["--weights", "params.yaml"], "params.yaml is not a state dict that torch reads"),
+    ("honest", ["--weights", "other.safetensors"], "other.safetensors does not hold the weights of this model: Error(s) in loading"),
+    ("honest", ["--weights", "broken.safetensors"], "broken.safetensors is not a readable safetensors file"),
+    ("honest", ["--weights", "nested.pt"], "nested.pt must hold a state dict (names and tensors, nothing else), it holds a dict with e"),
+    ("honest", ["--suite", "deepfool"], "attack suite must be a file in lib/suites, got 'deepfool'"),
+    ("honest", ["--threats", "tabel"], "threats has no key 'tabel', it has table, large, curve"),
+    ("honest", ["--count", "25"], "25 images are asked for, images.h5 has 24"),
+    ("honest", ["--image-size", "8"], "images of class folders can be resized"),
+    ("honest", ["--images", "empty"], "expected folders of images named after their classes in empty"),
+    ("honest", ["--reference", "empty"], "--reference must be a folder that this command made, empty holds no outcomes"),
+    ("honest", ["--out", "full"], "--out must be a new or an empty folder, full is not"),
+]
+
+
+@pytest.mark.parametrize("factory, words, sentence", REFUSED)
+def test_what_cannot_be_evaluated_is_refused_in_one_sentence(folder, factory, words, sentence):
+    save_file({"0.weight": torch.zeros(2)}, "other.safetensors")
+    Path("broken.safetensors").write_bytes(b"\x01")
+    torch.save({"epoch": 3, "model": honest().state_dict()}, "nested.pt")
+    Path("empty").mkdir()
+    Path("full").mkdir()
+    Path("full/thesis.txt").write_text("years of work")
+    result = evaluate(*words, factory=factory)
+    assert result.exit_code == 1, result.output
+    error = result.output[result.output.index("Error: ") :].strip()
+    assert sentence in error and "\n" not in error
+    assert not Path("out").exists() and Path("full/thesis.txt").read_text() == "years of work"
+
+
+class Trap:
+    def __reduce__(self):
+        return (Path.touch, (Path("sprung"),))
+
+
+def test_a_weights_file_is_never_executed(folder):
+    torch.save({"0.weight": Trap()}, "trap.pt")
+    result = evaluate("--weights", "trap.pt")
+    assert result.exit_code == 1 and "trap.pt is not a state dict" in result.output
+    assert not Path("sprung").exists()
+
+
+def test_a_crash_leaves_no_folder(folder, monkeypatch):
+    monkeypatch.setattr("tools.evaluate.to_markdown", lambda found: 1 / 0)
+    assert isinstance(evaluate("--suite", "pgd").exception, ZeroDivisionError)
+    assert sorted(path.name for path in folder.iterdir()) == ["images.h5", "params.yaml"]
