@@ -1,0 +1,241 @@
+"""Evaluate any torch model on any images with the attack suites of params.yaml: the same outcomes, table and gate as in the report.
+
+The model is one of our model folders (--model), or what an importable function returns (--factory), with --weights loaded into it; it
+gives logits for images in [0, 1]. The images are the test split of an HDF5 image file, or folders named after the classes.
+"""
+
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from lib.base import params
+from lib.base.command import command, result, source
+from lib.base.errors import require
+from lib.evaluation import outcome_file
+from lib.evaluation.outcome_file import Outcomes, Record
+from lib.evaluation.outcomes import outcomes, suite
+from lib.evaluation.threats import threats
+from lib.evaluation.work import Evaluation
+from lib.gate.check import Check
+from lib.gate.checks import checks
+from lib.network import checkpoint, folders, runtime
+from lib.outside import images as any_images
+from lib.outside import model as any_model
+from lib.report.columns import CLEAN, Column
+from lib.report.gate import Gate, Line, to_json
+from lib.report.results import COLUMNS
+from lib.report.statistics import wilson
+from lib.report.table_formats import escape_markdown
+from lib.report.tables import decimals
+
+PROBE = "probe"  # what is asked for the gate only
+PATH = click.Path(exists=True, path_type=Path)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Everything that was found on one model, and the sentences that were said about it."""
+
+    outcomes: list[Outcomes]
+    gate: list[Check]
+    remarks: list[str]
+
+    @property
+    def images(self) -> int:
+        """How many images every accuracy of an attack was measured on."""
+        return len(self.outcomes[0].rows)
+
+    @property
+    def attacks(self) -> list[tuple[str, Record]]:
+        """Every record but the gate's probes, with the suite that it belongs to."""
+        return [(one.suite, record) for one in self.outcomes for record in one.records if record.semantics != PROBE]
+
+
+@command(__doc__)
+@click.option("--model", type=PATH, help="Folder of a model trained here.")
+@click.option("--factory", help="package.module:function, importable from the current folder; called without arguments.")
+@click.option("--weights", type=PATH, help="With --factory: .safetensors, or a state dict saved by torch.")
+@source("--images", "HDF5 image file, or a folder of class folders.")
+@click.option("--image-size", type=click.IntRange(min=1), help="Of class folders: resize the largest centred square.")
+@click.option("--threats", "threat_list", default="table", help="List of threat models in params.yaml.")
+@click.option("--suite", "suites", multiple=True, help="Entry of section attacks in params.yaml; repeatable.  [default: all]")
+@click.option("--count", type=click.IntRange(min=1), help="Attack the first so many images.  [default: evaluation.images, or all if fewer]")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images at a time.  [default: evaluation.batch_size]")
+@click.option("--name", help="What the model is called in the results.  [default: its folder's or function's name]")
+@click.option("--reference", type=PATH, help="Earlier --out of an undefended model on the same images, for check G15 of the gate.")
+@result("New folder for outcomes, results.csv, results.json, table.md and gate.json; it appears only when complete.")
+def main(
+    model: Path | None,
+    factory: str | None,
+    weights: Path | None,
+    images: Path,
+    image_size: int | None,
+    threat_list: str,
+    suites: tuple[str, ...],
+    count: int | None,
+    batch_size: int | None,
+    name: str | None,
+    reference: Path | None,
+    out: Path,
+) -> None:
+    require(not out.exists() or (out.is_dir() and not any(out.iterdir())), f"--out must be a new or an empty folder, {out} is not")
+    settings = {key: params.section(suite(key).Settings, "attacks", key) for key in suites or params.names("attacks")}
+    attacked, undefended = threats(threat_list), read_outcomes(reference) if reference else None
+    device = runtime.start(0, "analysis")
+    test = any_images.read(images, count, image_size)
+    plan = _plan(len(test), count, batch_size)
+    accepted = any_model.accepted(_model(model, factory, weights), test, device)
+    remarks = list(accepted.remarks)
+    _say(remarks)
+    called = name or (model.resolve().name if model else str(factory))
+    found = [outcomes(accepted.model, test, called, 0, key, entry, attacked, plan, device) for key, entry in settings.items()]
+    evaluated = Evaluated(found, checks(found, undefended), remarks + _chance(found[0]))
+    _say(evaluated.remarks[len(remarks) :])
+    with folders.writing(out) as part:
+        write(evaluated, part)
+    click.echo(in_words(evaluated))
+
+
+def write(found: Evaluated, folder: Path) -> None:
+    """Write all files into `folder`."""
+    for one in found.outcomes:
+        outcome_file.write(folder / f"outcomes.{one.suite}.h5", one)
+    results(found).to_csv(folder / "results.csv", index=False, lineterminator="\n")
+    (folder / "results.json").write_text(json.dumps(summary(found), indent=1) + "\n")
+    (folder / "table.md").write_text(to_markdown(found), encoding="utf-8")
+    row = found.outcomes[0].row
+    verdicts = to_json(Gate([Line(row, row, {found.outcomes[0].seed: found.gate})]))
+    (folder / "gate.json").write_text(json.dumps(verdicts, indent=1) + "\n")
+
+
+def read_outcomes(folder: Path) -> list[Outcomes]:
+    """The outcomes that an earlier call wrote into `folder`; raises `InputError` if there are none."""
+    files = sorted(folder.glob("outcomes.*.h5"))
+    require(bool(files), f"--reference must be a folder that this command made, {folder} holds no outcomes")
+    return [outcome_file.read(file) for file in files]
+
+
+def results(found: Evaluated) -> pd.DataFrame:
+    """One line per accuracy, with the columns of report/results.csv; n is the number of images that it is a share of."""
+    first = found.outcomes[0]
+    start = (first.dataset, first.row, first.seed)
+    lines = [(*start, "", "clean", "", np.nan, float(first.clean.mean()), found.images)]
+    for _, record in found.attacks:
+        lines.append((*start, record.semantics, record.attack, record.norm, record.epsilon, record.accuracy, _images(record)))
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def summary(found: Evaluated) -> dict[str, Any]:
+    """results.json: every accuracy with its 95 % Wilson interval and the settings of its attack, and what the gate says of them."""
+    first = found.outcomes[0]
+    attacks = [
+        {"suite": name, "semantics": record.semantics, "attack": record.attack, "norm": record.norm, "epsilon": record.epsilon}
+        | _interval(record.accuracy, _images(record))
+        | {"settings": record.settings}
+        for name, record in found.attacks
+    ]
+    return {
+        "model": first.row,
+        "dataset": first.dataset,
+        "images_sha256": first.images_digest,
+        "remarks": found.remarks,
+        "clean": _interval(float(first.clean.mean()), found.images),
+        "attacks": attacks,
+        "gate": {check.id: check.verdict for check in found.gate},
+    }
+
+
+def table(found: Evaluated) -> pd.DataFrame:
+    """Accuracies in percent, a line per threat model (the first: no attack) and a column per attack; empty where none was measured."""
+    digits = decimals(found.images, 1)
+    cells: dict[str, dict[str, str]] = {}
+    for _, record in sorted(found.attacks, key=lambda entry: (entry[1].norm, entry[1].epsilon)):
+        cells.setdefault(_column(record).threat, {})[_column(record).group] = f"{100 * record.accuracy:.{digits}f}"
+    groups = list(dict.fromkeys(_column(record).group for _, record in found.attacks))
+    clean = f"{100 * found.outcomes[0].clean.mean():.{digits}f}"
+    lines = {CLEAN.attack: dict.fromkeys(groups or ["accuracy"], clean)} | cells
+    return pd.DataFrame.from_dict(lines, orient="index").fillna("")
+
+
+def to_markdown(found: Evaluated) -> str:
+    """The table with its caption."""
+    frame = table(found)
+    lines = [_piped(["", *frame.columns]), _piped(["---"] + ["---:"] * len(frame.columns))]
+    lines += [_piped([str(place), *values]) for place, values in zip(frame.index, frame.to_numpy())]
+    return "\n".join([caption(found), "", *lines]) + "\n"
+
+
+def caption(found: Evaluated) -> str:
+    """What the numbers are, and how far chance may have moved them."""
+    low, high = wilson(0.5, found.images)
+    first = found.outcomes[0]
+    where = f"{first.row}: accuracy in percent on {found.images} images of {first.dataset}"
+    return f"{where}; the images alone leave an uncertainty of up to ±{50 * (high - low):.1f} points (95 %, Wilson)."
+
+
+def in_words(found: Evaluated) -> str:
+    """The table, and every check of the gate that did not pass, for a terminal."""
+    open_checks = [check for check in found.gate if check.verdict != "pass"]
+    passed = len(found.gate) - len(open_checks)
+    lines = [caption(found), "", table(found).to_string(), "", f"The gate: {passed} of {len(found.gate)} checks pass; the others:"]
+    for check in open_checks:
+        value = "" if check.value is None or not isfinite(check.value) else f" {check.value:.3g} {check.unit}".rstrip()
+        head = f"  {check.id:<4}{check.verdict:<13}{check.name}{value}"
+        lines += [head, *textwrap.wrap(check.note or check.rule, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)]
+    return "\n".join(lines)
+
+
+def _model(folder: Path | None, factory: str | None, weights: Path | None) -> nn.Module:
+    require((folder is None) != (factory is None), "exactly one of --model and --factory must be given")
+    require(weights is None or factory is not None, "--weights belong to --factory; a folder given by --model has its own")
+    device = runtime.device()
+    return checkpoint.read(folder, device) if folder is not None else any_model.from_factory(str(factory), weights, device)
+
+
+def _plan(images: int, count: int | None, batch_size: int | None) -> Evaluation:
+    given = params.section(Evaluation, "evaluation")
+    return Evaluation(count or min(given.images or images, images), batch_size or given.batch_size)
+
+
+def _chance(found: Outcomes) -> list[str]:
+    share, largest = float(found.clean.mean()), float(np.bincount(found.labels).max()) / len(found.labels)
+    sentence = (
+        f"the model classifies {100 * share:.1f} % of the images correctly, no more than the share of the largest class; check that its "
+        "outputs are in the order of the labels (class folders: alphabetical) and that it takes pixels in [0, 1]"
+    )
+    return [sentence] * (share <= largest)
+
+
+def _column(record: Record) -> Column:
+    return Column(record.semantics, record.attack, record.norm, record.epsilon)
+
+
+def _interval(accuracy: float, n: int) -> dict[str, float | int]:
+    low, high = wilson(accuracy, n)
+    return {"accuracy": accuracy, "low": low, "high": high, "n": n}
+
+
+def _images(record: Record) -> int:
+    return record.correct.shape[1] if record.asked is None else int(record.asked.sum())
+
+
+def _piped(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(escape_markdown(cell) for cell in cells) + " |"
+
+
+def _say(sentences: list[str]) -> None:
+    for sentence in sentences:
+        click.echo(f"Note: {sentence}.", err=True)
+
+
+if __name__ == "__main__":
+    main()
