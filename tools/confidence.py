@@ -1,0 +1,192 @@
+"""How the paper's and the strict attack's verdicts on a standard network move with training time and with the scale of its logits.
+
+`train` fits the network of params.yaml on clean images and keeps its weights after chosen epochs; `attack` attacks each of these networks
+with its logits multiplied by constants, which changes no decision; `draw` makes the figure. See docs/confident-networks.md.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.ticker import PercentFormatter
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lib.attacks import paper, strict
+from lib.attacks.losses import cross_entropy, margin
+from lib.attacks.walk import ascent
+from lib.base import image_file, params
+from lib.base.command import command, source
+from lib.evaluation.outcome_file import Record
+from lib.evaluation.threats import Threat
+from lib.evaluation.work import Work, classified, first_images
+from lib.network import architecture, batches, runtime
+from lib.network.batches import Batch
+from lib.network.model_state import evaluating
+from lib.objectives import adversarial
+from lib.report.drawing import INK, drawn
+from lib.training import loop
+
+THREAT = Threat("l2", 1.5, 0.5)  # Table 1's first column, with the paper's step size
+PAPER = paper.Settings(seed=0, steps=40, runs=3, batch_size=50)
+STRICT = strict.Settings(0, 40, 3, ["margin", "standardised_cross_entropy"], 10.0)
+STANDARD = adversarial.Settings(epsilon=None, norm="l2", step_size=1.0, steps=1, mode="eval", semantics="strict")
+PUBLISHED = 0.7841  # the paper's standard row at L2 1.5
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    pass
+
+
+class Snapshots:
+    """The objective of standard training, which also writes the weights after the epochs in `keep`."""
+
+    def __init__(self, steps: int, keep: set[int], folder: Path) -> None:
+        self.steps, self.keep, self.folder, self.done = steps, keep, folder, 0
+
+    def __call__(self, model: nn.Module, batch: Batch, noise: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        epoch, into = divmod(self.done, self.steps)
+        if into == 0 and epoch in self.keep:
+            self.save(model, epoch)
+        self.done += 1
+        return adversarial.loss(model, batch, noise, STANDARD)
+
+    def save(self, model: nn.Module, epoch: int) -> None:
+        """Write `<folder>/<epoch>.safetensors`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+        save_file(state, self.folder / f"{epoch}.safetensors")
+
+
+class Scaled(nn.Module):
+    """The same decisions, with logits `factor` times as large."""
+
+    def __init__(self, model: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.model, self.factor = model, factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.factor * self.model(images)
+
+
+@command("Train the network of params.yaml on clean images, keeping its weights on the way.")
+@source("--images", "Image file made by prepare-data.")
+@click.option("--epochs", type=click.IntRange(min=1), required=True)
+@click.option("--keep", default="1,2,4,8,16,32,64", help="Epochs whose weights are kept; the last always is.")
+@click.option("--seed", type=click.IntRange(min=0), default=0)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the weights.")
+def train(images: Path, epochs: int, keep: str, seed: int, out: Path) -> None:
+    plan = replace(params.section(loop.Plan, "training"), epochs=epochs, selection="last")
+    data, validation = image_file.read(images, "train"), image_file.read(images, "validation")
+    device = runtime.start(seed, "teacher")
+    model = build(data.images.shape[1:], data.classes).to(device)
+    objective = Snapshots(-(-len(data) // plan.batch_size), {int(epoch) for epoch in keep.split(",")}, out)
+    seen = batches.on_device(data, device), batches.on_device(validation, device)
+    loop.fit(model, *seen, objective, plan, runtime.derived_seed(seed, "teacher"))
+    objective.save(model, epochs)
+
+
+@command("Attack every kept network with its logits multiplied by each factor; one line per network, factor and attack.")
+@source("--images", "Image file made by prepare-data.")
+@source("--weights", "Folder that `train` wrote.")
+@click.option("--count", type=click.IntRange(min=1), default=500, help="Test images.")
+@click.option("--factors", default="1,3,10,30", help="What the logits are multiplied by.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV file.")
+def attack(images: Path, weights: Path, count: int, factors: str, out: Path) -> None:
+    test, device = image_file.read(images, "test"), runtime.start(0, "analysis")
+    model, data = build(test.images.shape[1:], test.classes).to(device), first_images(test, count, device)
+    lines: list[dict] = []
+    for path in sorted(weights.glob("*.safetensors"), key=lambda path: int(path.stem)):
+        model.load_state_dict(load_file(path))
+        for factor in map(float, factors.split(",")):
+            with evaluating(Scaled(model, factor)) as scaled:
+                lines += [{"epoch": int(path.stem), "factor": factor, **line} for line in measured(scaled, data)]
+                click.echo(
+                    f"epoch {path.stem}, logits x {factor:g}: " + ", ".join(f"{x['semantics']} {x['accuracy']:.1%}" for x in lines[-3:])
+                )
+        pd.DataFrame(lines).to_csv(out, index=False, lineterminator="\n")
+
+
+def build(shape: tuple[int, ...], classes: int) -> nn.Module:
+    """The network of section `model`."""
+    channels, height, width = shape
+    return architecture.build(params.section(architecture.Model, "model"), (channels, height, width), classes)
+
+
+def measured(model: nn.Module, data: Batch) -> Iterator[dict]:
+    """Both attacks, and the strict one with plain cross-entropy only, with what the model is like at the images."""
+    clean = classified(model, data, len(data))
+    work = Work(data, np.arange(len(data)), 250).take(np.flatnonzero(clean))
+    described = {"n": len(data), "clean": clean.mean(), **confidence(model, work.batch)}
+    only_loss = replace(STRICT, strict_losses=["cross_entropy"])
+    found = {
+        "paper": paper.paper(model, work, [THREAT], PAPER)[0],
+        "strict": strict.strict(model, work, [THREAT], STRICT)[0],
+        "strict, plain cross-entropy": strict.strict(model, work, [THREAT], only_loss)[0],
+    }
+    for name, record in found.items():
+        yield {"semantics": name, "accuracy": record.per_image.sum() / len(data), **described, "effective_step": _step(record)}
+
+
+def confidence(model: nn.Module, batch: Batch) -> dict[str, float]:
+    """Medians over the correctly classified images: how far the label's logit leads, and the length of the loss's gradient."""
+    gradient, logits, _ = ascent(model, batch.images, batch.labels, cross_entropy)
+    length = gradient.double().flatten(1).norm(dim=1)
+    return {"median_lead": float(-margin(logits, batch.labels).median()), "median_gradient": float(length.median())}
+
+
+def _step(record: Record) -> float:
+    steps = record.noticed("effective_step")
+    return float(steps.mean()) if len(steps) else float("nan")
+
+
+@command("Draw robust accuracy against training time, one panel per factor on the logits.")
+@source("--measured", "CSV file that `attack` wrote.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Picture without its suffix.")
+def draw(measured: Path, out: Path) -> None:
+    frame = pd.read_csv(measured)
+    looks = {"paper": ("#4f9bd9", "--", "paper’s attack"), "strict": ("#c8421a", "-", "strict attack")}
+    looks["strict, plain cross-entropy"] = ("#b48ad0", ":", "strict walks on plain cross-entropy")
+    factors = list(dict.fromkeys(frame["factor"]))
+    with drawn(out, 2.6 * len(factors), 3.2) as figure:
+        panels = figure.subplots(1, len(factors), sharey=True, squeeze=False)[0]
+        for axes, factor in zip(panels, factors):
+            for name, (colour, dash, label) in looks.items():
+                line = frame[(frame["factor"] == factor) & (frame["semantics"] == name)]
+                axes.plot(line["epoch"], line["accuracy"], color=colour, ls=dash, marker="o", ms=3.5, lw=1.9, label=label)
+            axes.axhline(PUBLISHED, color=INK, lw=0.8, ls=(0, (1, 2)), label="the paper’s 78.41 % (100 epochs)")
+            axes.set_title("logits as they are" if factor == 1 else f"logits × {factor:g}", loc="left")
+            axes.set_xscale("log", base=2)
+            ticks = _spaced(sorted(frame["epoch"].unique()))
+            axes.set_xticks(ticks, [str(tick) for tick in ticks])
+            axes.minorticks_off()
+            axes.set_xlabel("epochs of training")
+        panels[0].set_ylim(0, 1.02)
+        panels[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        panels[0].set_ylabel("accuracy at L2 1.5")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+
+
+def _spaced(epochs: list[int]) -> list[int]:
+    """Those epochs whose labels do not run into each other on a logarithmic axis; the last one always.
+
+    >>> _spaced([1, 2, 30, 45, 60])
+    [1, 2, 30, 60]
+    """
+    kept = [epochs[-1]]
+    for epoch in reversed(epochs[:-1]):
+        if epoch * 1.6 < kept[-1]:
+            kept.append(epoch)
+    return kept[::-1]
+
+
+for subcommand, name in ((train, "train"), (attack, "attack"), (draw, "draw")):
+    main.add_command(subcommand, name)
+
+if __name__ == "__main__":
+    main()
