@@ -56,7 +56,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
         document["attacks"] = {"together": quick["attacks"]["together"]}
         document["attacks"]["together"]["pgd"].update(steps=3, restarts=2)
         document["attacks"]["together"]["autoattack"].update(iterations=3, targets=1, queries=5, square_images=3)
-        document["attacks"]["together"]["probes"].update(steps=3, restarts=1, images=8, draws=2)
+        document["attacks"]["together"]["probes"].update(steps=3, restarts=1, images=20, draws=2)
         document["transfer"].update(steps=3, images=10)
         document["saliency"]["methods"]["smoothgrad"]["samples"] = 2
     start(folder)
@@ -113,7 +113,8 @@ def test_results_list_every_measured_accuracy_once(built: tuple[Path, dict]) -> 
     with (built[0] / "report/results.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert list(lines[0]) == ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsilon", "accuracy", "n"]
-    assert len(lines) == 7 * (1 + 2 * 5) + 1 * (1 + 2)
+    at_each_threat = 1 + 1 + 1 + 1 + 3  # the paper's PGD and FGSM, strict FGSM, AutoAttack, transfer from three sources
+    assert len(lines) == 7 * (1 + 5 * at_each_threat + 12) + 1 * (1 + at_each_threat + 1)  # and strict PGD at every radius
     assert len({tuple(line[key] for key in list(lines[0])[:7]) for line in lines}) == len(lines)
     outcomes = outcome_file.read(built[0] / "results/attacks/0/JR.together.h5")
     (clean,) = (line for line in lines if line["technique"] == "JR" and line["attack"] == "clean")
