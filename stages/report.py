@@ -32,6 +32,7 @@ from lib.report import (
     worst_case,
 )
 from lib.report.claims import Claim
+from lib.report.contrasts import Contrast
 from lib.report.figures import Picture
 from lib.report.gate import Gate
 from lib.report.results import Evidence, read
@@ -46,13 +47,15 @@ class Findings:
 
     table: Table
     gate: Gate
+    contrasts: list[Contrast]
     claims: list[Claim]
     survival: Survival | None
 
     @staticmethod
     def of(evidence: Evidence) -> "Findings":
         """All findings of the evidence."""
-        return Findings(tables.build(evidence), gate.gate(evidence), claims.claims(evidence), survival.survival(evidence))
+        judged, compared = gate.gate(evidence), contrasts.contrasts(evidence)
+        return Findings(tables.build(evidence), judged, compared, claims.claims(evidence), survival.survival(evidence))
 
 
 @command(__doc__)
@@ -88,7 +91,8 @@ def write(evidence: Evidence, found: Findings, train: Split, targets: Path, fold
     (folder / "table1.md").write_text(table_formats.to_markdown(found.table), encoding="utf-8")
     (folder / "table1.tex").write_text(table_formats.to_latex(found.table), encoding="utf-8")
     pictures = draw(evidence, train, targets / str(seeds()[0]), folder / "figures")
-    text = page.render(evidence, len(train), found.table, pictures, folder / "figures", found.survival, found.gate, black)
+    judged = (found.survival, found.gate, black, found.claims, found.contrasts)
+    text = page.render(evidence, len(train), found.table, pictures, folder / "figures", *judged)
     (folder / "index.html").write_text(text, encoding="utf-8")
 
 
@@ -103,7 +107,7 @@ def frames(evidence: Evidence, found: Findings, black: black_box.Table) -> dict[
         "worst_case": worst_case.to_frame(evidence),
         "table1": tables.to_frame(found.table),
         "claims": claims.to_frame(found.claims),
-        "contrasts": contrasts.to_frame(contrasts.contrasts(evidence)),
+        "contrasts": contrasts.to_frame(found.contrasts),
     }
 
 

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from lib.base import params
 from lib.report import black_box, claim_table, gate, survival
-from lib.report.claims import claims
+from lib.report.claims import Claim
 from lib.report.columns import SEMANTICS, Column
-from lib.report.contrasts import contrasts
+from lib.report.contrasts import Contrast
 from lib.report.figures import Picture
 from lib.report.findings import answer, standings
 from lib.report.results import Evidence
@@ -45,6 +45,8 @@ def render(
     survives: survival.Survival | None,
     judged: gate.Gate,
     black: black_box.Table,
+    claims: list[Claim],
+    contrasts: list[Contrast],
 ) -> str:
     """The page as text; `folder` holds the pictures' files, which go into the page itself."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -65,7 +67,7 @@ def render(
         attacks=_attacks(),
         measured={name: SEMANTICS.get(name, name) for name in headline_columns(evidence)},
         bars={name: SEMANTICS.get(name, name) for name in headline_columns(evidence)} | {ALL: "all attacks together, image by image"},
-        claims=claim_table.to_html(claims(evidence), contrasts(evidence), evidence),
+        claims=claim_table.to_html(claims, contrasts, evidence),
     )
 
 
