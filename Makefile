@@ -1,10 +1,11 @@
 # Everything starts here; the first call of any target makes the environment in .venv.
 PYTHON ?= python3
 NAME ?= quick
+PRESET ?= strict
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help env repro test lint scale benchmark lock clean
+.PHONY: help env repro test lint scale preset audit beyond matched benchmark lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what there is
@@ -29,8 +30,20 @@ lint: env
 	ruff format --check lib stages tests tools
 	mypy
 
-scale: env  ## Choose a parameter set: make scale NAME=quick | mnist | cifar10 | cifar10_small
-	python -m tools.scale $(NAME)
+scale: env  ## Choose a parameter set: make scale NAME=quick | mnist_cpu | mnist | cifar10 | cifar10_small, with PRESET=strict | paper
+	python -m tools.scale $(NAME) --preset $(PRESET)
+
+preset: env  ## Set every switch between the paper's code and its text: make preset NAME=strict | paper
+	python -m tools.preset $(NAME)
+
+audit: env  ## Turn one switch at a time from preset strict, measure what changes, and put it into the report (half an hour)
+beyond: env  ## Train what the paper left out: norm against direction, distillation, other targets, nulls, activations
+matched: env  ## Give every method the same validation loss, by a search for its strength
+
+audit beyond matched:
+	dvc repro studies/$@/dvc.yaml
+	python -m tools.publish $@
+	dvc repro
 
 benchmark: env  ## Rebuild everything in a fresh clone with an empty cache and print where the time went
 	python -m tools.benchmark

@@ -1,9 +1,13 @@
 """Gradients of logits with respect to the image: rows of the input-logits Jacobian."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from lib.base.errors import require
+
+Of = Literal["logits", "outputs"]
 
 
 def label_logit_gradient(logits: Tensor, images: Tensor, labels: Tensor, *, keep_graph: bool = False) -> Tensor:
@@ -36,8 +40,12 @@ def jacobian(logits: Tensor, images: Tensor, *, keep_graph: bool = False) -> Ten
     return torch.stack(rows, 1)
 
 
-def of_label(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """J_c at `images` (N, C, H, W), without a graph; the caller has put the model in the state it should be measured in."""
+def of_label(model: nn.Module, images: Tensor, labels: Tensor, of: Of = "logits") -> Tensor:
+    """J_c at `images` (N, C, H, W), without a graph; the caller has put the model in the state it should be measured in.
+
+    `of` matters where a network returns probabilities (model.outputs): "logits" differentiates what its softmax is taken of.
+    """
     images = images.detach().requires_grad_(True)
+    differentiated = getattr(model, "logits_of", model) if of == "logits" else model
     with torch.enable_grad():
-        return label_logit_gradient(model(images), images, labels)
+        return label_logit_gradient(differentiated(images), images, labels)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from lib import alignment, gradient_file, target_file
+from lib import alignment, gradient_file, refine, target_file
 from lib.base import image_file, params
 from lib.base.command import command, result, source
 from lib.base.errors import require
@@ -29,12 +29,17 @@ def main(seed: int, images: Path, models: Path, targets: Path, out: Path) -> Non
     train = image_file.read(images, "train")
     require(plan.images is None or plan.images <= len(train), f"gradients.images is {plan.images}, the train split has {len(train)}")
     data = batches.on_device(train, device).take(slice(0, plan.images))
-    sets = {name: target_file.read(targets / f"{name}.h5", train)[1][: len(data)] for name in {*params.value("ir"), plan.reference}}
+    sets = {name: _finished(targets / f"{name}.h5", train, len(data)) for name in {*params.value("ir"), plan.reference}}
     measured = {
         row: alignment.gradients(checkpoint.read(models / row, device), data, sets[plan.reference], sets.get(row), plan)
         for row in progress(list(params.value("rows")), "measuring gradients", unit="model")
     }
     gradient_file.write(out, seed, plan.reference, np.arange(len(data)), measured)
+
+
+def _finished(path: Path, train: image_file.Split, count: int) -> np.ndarray:
+    header, maps = target_file.read(path, train)
+    return refine.finished(header.provenance, maps[:count])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from lib.base.command import command, result, source
 @click.option("--chunk", type=click.IntRange(min=1), default=1000, help="Maps in memory at a time.")
 @result("HDF5 file of permuted target interpretations.")
 def main(level: str, seed: int, targets: Path, chunk: int, out: Path) -> None:
-    settings = refine.Permutation(params.value("permute", "fractions", level), params.value("permute", "seed"), seed)
+    fraction, noise_seed, rule = (params.value("permute", *keys) for keys in (("fractions", level), ("seed",), ("rule",)))
+    settings = refine.Permutation(fraction, noise_seed, seed, rule)
     with target_file.opened(targets) as (header, values):
         parts = (refine.permute(part, rows, settings) for rows, part in target_file.chunks(values, chunk))
         target_file.write(out, header.after("permute", vars(settings), f"{header.name}_{level}"), values.shape, parts)

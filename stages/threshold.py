@@ -1,4 +1,7 @@
-"""Turn saliency maps into target interpretations: zero everything inside mean ± phi·std of its own map (Sec. 3.1 of the paper)."""
+"""Turn saliency maps into target interpretations: zero everything inside mean ± phi·std of its own map (Sec. 3.1 of the paper).
+
+With `threshold.when: after` the maps stay as they are, and training thresholds each batch after its random crop and flip.
+"""
 
 from pathlib import Path
 
@@ -16,8 +19,10 @@ from lib.base.command import command, result, source
 def main(maps: Path, chunk: int, out: Path) -> None:
     settings = params.section(refine.Threshold, "threshold")
     with target_file.opened(maps) as (header, values):
-        parts = (refine.threshold(part, settings.phi) for _, part in target_file.chunks(values, chunk))
-        target_file.write(out, header.after("threshold", {"phi": settings.phi}), values.shape, parts)
+        phi = settings.phi_of(header.name)
+        parts = (refine.thresholded(part, phi, settings) for _, part in target_file.chunks(values, chunk))
+        step = {"phi": phi, "ddof": settings.ddof, "when": settings.when}
+        target_file.write(out, header.after("threshold", step), values.shape, parts)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from lib.training import recipe
 @result("Folder for weights, model description and training history.")
 def main(row: str, seed: int, images: Path, out: Path) -> None:
     settings = params.section(jacobian.Settings, "jr", row)
-    recipe.train(partial(jacobian.loss, settings=settings), "student", seed, images, out)
+    objective = partial(jacobian.loss, settings=settings)
+    recipe.train(objective, "student", seed, images, out, batch_divisor=settings.batch_divisor)
 
 
 if __name__ == "__main__":

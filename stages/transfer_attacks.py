@@ -14,7 +14,7 @@ from lib.base.command import command, result, source
 from lib.base.errors import require
 from lib.evaluation import outcome_file
 from lib.evaluation.threats import in_tables, threats
-from lib.evaluation.work import Evaluation
+from lib.evaluation.work import Evaluation, first_images
 from lib.network import checkpoint, folders, runtime
 
 
@@ -31,7 +31,7 @@ def main(seed: int, images: Path, models: Path, out: Path) -> None:
     attacked = {row: in_tables(threats(params.value("rows", row, "threats"))) for row in rows}
     device = runtime.start(seed, "analysis")
     test = image_file.read(images, "test")
-    data = transfer.images(test, settings, device)
+    data = first_images(test, settings.images, device)
     sources = {row: checkpoint.read(models / row, device) for row in settings.sources}
     made = transfer.crafted(sources, data, list(dict.fromkeys(sum(attacked.values(), []))), settings, plan.batch_size)
     with folders.writing(out) as part:

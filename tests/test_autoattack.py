@@ -11,6 +11,7 @@ from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
 from lib.attacks import autoattack, pgd
+from lib.attacks.paper import Rules
 from lib.base.errors import InputError
 from lib.evaluation.threats import Threat
 from lib.evaluation.work import Work
@@ -140,7 +141,7 @@ def test_strict_pgd_and_autoattack_agree_on_models_that_hide_nothing(norm, epsil
     model, images, labels = problem(60, seed)
     threat = Threat(norm, epsilon, 1.0)
     (ours,) = attack(model, images, labels, [threat], iterations=100)
-    plan = pgd.Settings(0, 40, 3, ["margin", "standardised_cross_entropy"], 10.0, ["strict"], 50)
+    plan = pgd.Settings(0, 40, 3, ["margin", "standardised_cross_entropy"], 10.0, ["strict"], Rules(50))
     with evaluating(model):
         strict = pgd.records(model, Work(Batch(images, labels), np.arange(60), 60), [threat], plan)[0]
     assert 0.05 < ours.accuracy < 0.95

@@ -15,6 +15,7 @@ from lib.base import params
 from lib.evaluation.outcome_file import Outcomes
 from lib.evaluation.outcomes import Evaluation, outcomes
 from lib.evaluation.threats import Threat, in_tables
+from lib.evaluation.work import first_images
 from lib.gate.check import Check
 from lib.gate.checks import checks
 from lib.suites import together
@@ -26,7 +27,7 @@ L2 = [Threat("l2", 0.5, 0.125), Threat("l2", 4.0, None)]
 LINF = [Threat("linf", 0.1, 0.02), Threat("linf", 0.5, None)]
 STRICT = {"seed": 0, "steps": 40, "restarts": 3, "strict_losses": ["margin", "standardised_cross_entropy"], "strict_step": 10.0}
 SETTINGS = {
-    "pgd": STRICT | {"semantics": ["paper", "strict"], "paper_batch_size": 50},
+    "pgd": STRICT | {"semantics": ["paper", "strict"], "paper": {"batch_size": 50}},
     "autoattack": {"seed": 0, "attacks": ["apgd-ce", "apgd-t", "square"], "images": None, "iterations": 20, "targets": 3}
     | {"queries": 100, "square_images": 20},
     "probes": STRICT | {"images": IMAGES, "draws": 20, "threats": {"l2": 0.5, "linf": 0.1}},
@@ -62,7 +63,7 @@ def attacked() -> Attacked:
         model, test = makers[name](), linear if name == "linear" else shown
         attacked = outcomes(model, test, name, 0, "together", settings, threats, Evaluation(IMAGES, IMAGES), CPU)
         apart = params.parse(transfer.Settings, TRANSFER, "transfer")
-        data = transfer.images(test, apart, CPU)
+        data = first_images(test, apart.images, CPU)
         made = transfer.crafted({"undefended": undefended}, data, in_tables(threats), apart, IMAGES)
         return attacked, transfer.outcomes(model, name, 0, test, data, made, apart, IMAGES)
 

@@ -18,6 +18,7 @@ from lib.network.architecture import Model
 SHAPE, CPU = (1, 8, 8), torch.device("cpu")
 HISTORY = [{"epoch": 1, "loss": 0.5, "selected": 0}, {"epoch": 2, "loss": 0.25, "selected": 1}]
 CNN = Model("cnn", 0.1, None, 0.5)
+WIDE = Model("wide_resnet", 0.5, 10, 0.3, conv_bias=True, initialisation="pytorch", final_momentum=0.9)
 
 
 def built(settings: Model = CNN, seed: int = 0) -> nn.Module:
@@ -31,7 +32,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "models" / "NR"
 
 
-@pytest.mark.parametrize("settings", [CNN, Model("wide_resnet", 0.5, 10, 0.3)], ids=["cnn", "wide_resnet"])
+@pytest.mark.parametrize(
+    "settings", [CNN, WIDE, Model("cnn", 0.1, None, 0.5, "gelu", "probabilities")], ids=["cnn", "wide_resnet", "probabilities"]
+)
 def test_what_is_read_gives_the_logits_of_what_was_written(tmp_path, settings):
     model, images = built(settings), grey(16, SHAPE)
     model.train()(images)  # so that batch normalisation has statistics of its own
@@ -54,10 +57,13 @@ def test_a_folder_holds_weights_description_and_history_and_nothing_else(folder)
     assert {path.name for path in folder.parent.iterdir()} == {"NR"}
     described = json.loads((folder / "model.json").read_text())
     assert described == {
-        "model": {"architecture": "cnn", "width": 0.1, "depth": None, "dropout": 0.5},
+        "model": {
+            "architecture": "cnn", "width": 0.1, "depth": None, "dropout": 0.5, "activation": "relu", "outputs": "logits",
+            "conv_bias": None, "initialisation": None, "final_momentum": None,
+        },
         "shape": [1, 8, 8],
         "classes": 3,
-    }
+    }  # fmt: skip
     assert (folder / "history.csv").read_bytes() == b"epoch,loss,selected\n1,0.5,0\n2,0.25,1\n"
 
 

@@ -39,7 +39,7 @@ PARAMS = {
         "curve": [{"norm": "linf", "epsilon": 0.02, "step_size": None}],
     },
     "attacks": {
-        "pgd": STRICT | {"semantics": ["paper", "strict"], "paper_batch_size": 50},
+        "pgd": STRICT | {"semantics": ["paper", "strict"], "paper": {"batch_size": 50}},
         "probes": STRICT | {"images": 10, "draws": 2, "threats": {"linf": 0.03}},
     },
 }

@@ -9,6 +9,7 @@ from classifiers import Flat, Linear, random_linear, seen, smooth
 from torch import Tensor, nn
 
 from lib.attacks import pgd
+from lib.attacks.paper import Rules
 from lib.base.errors import InputError
 from lib.base.image_file import Split, digest
 from lib.evaluation import outcomes as evaluation
@@ -36,7 +37,7 @@ def labelled_by(model: nn.Module, count: int, wrong: tuple[int, ...] = ()) -> Sp
 
 
 def evaluate(model: nn.Module, test: Split, images: int | None = None, batch_size: int = 100, suite: str = "pgd", **changes) -> Outcomes:
-    usual = {"seed": 0, "steps": 2, "restarts": 2, "semantics": ["paper", "strict"], "paper_batch_size": 50, "strict_step": 5.0}
+    usual = {"seed": 0, "steps": 2, "restarts": 2, "semantics": ["paper", "strict"], "paper": Rules(50), "strict_step": 5.0}
     settings = pgd.Settings(**{**usual, "strict_losses": ["margin", "cross_entropy"], **changes})
     return evaluation.outcomes(model, test, "NR", 3, suite, settings, THREATS, Evaluation(images, batch_size), torch.device("cpu"))
 

@@ -390,6 +390,6 @@ def test_maps_that_do_not_add_up_to_the_announced_shape_are_refused(tmp_path, ch
 def test_files_and_parameters_can_be_read_without_torch():
     """Its import takes seconds, and the report needs none of it."""
     modules = "lib.base.h5, lib.base.image_file, lib.base.params, lib.evaluation.threats, lib.evaluation.outcome_file"
-    modules += ", lib.target_file, lib.gradient_file, lib.gate"
+    modules += ", lib.target_file, lib.gradient_file, lib.gate, lib.refine, lib.presets"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

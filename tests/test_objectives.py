@@ -74,6 +74,56 @@ def test_the_loss_is_equation_9_written_out_by_hand(reduction, lambda_d, lambda_
     assert terms["train_accuracy"].item() == pytest.approx((model(data.images).argmax(1) == LABELS).double().mean().item())
 
 
+def test_the_square_reduction_is_the_mean_of_squared_norms():
+    model, data = smooth(3, SHAPE).double(), batch()
+    squares = rows_of(model, data.images)[torch.arange(6), LABELS].square().sum(1).detach().numpy()
+    loss, terms = interpretation.loss(model, data, generator(), interpretation.Settings(0.0, 0.5, "square"))
+    assert loss.item() == pytest.approx(terms["cross_entropy"].item() + 0.5 * squares.mean())
+
+
+def normalised(dropout: float = 0.5) -> nn.Module:
+    """A network with dropout and batch normalisation, whose statistics are of another batch than the ones it will see."""
+    torch.manual_seed(0)
+    layers = [nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 3)]
+    model = nn.Sequential(*layers).double().train()
+    model(torch.randn(20, *SHAPE, dtype=torch.float64, generator=generator(5)))
+    return model
+
+
+def test_in_eval_mode_the_gradient_is_that_of_the_network_that_is_measured_later():
+    model, data = normalised(), batch()
+    with torch.random.fork_rng():
+        loss, terms = interpretation.loss(model, data, generator(), interpretation.Settings(3.0, 0.15, "sample", "eval"))
+    assert all(module.training for module in model.modules())
+    gradients = rows_of(model.eval(), data.images)[torch.arange(6), LABELS]
+    cosine = nn.functional.cosine_similarity(gradients, data.targets.flatten(1)).mean().item()
+    norm = gradients.norm(dim=1).mean().item()
+    assert terms["cosine"].item() == pytest.approx(cosine) and terms["gradient_norm"].item() == pytest.approx(norm)
+    assert loss.item() == pytest.approx(terms["cross_entropy"].item() - 3 * cosine + 0.15 * norm)
+    assert terms["cross_entropy"].item() != pytest.approx(mean_cross_entropy(model, data.images), rel=1e-3)
+
+
+def test_in_eval_mode_the_running_statistics_move_once_and_derivatives_reach_every_weight():
+    model, data = normalised(0.0), batch()
+    before = model[2].running_mean.clone()
+    mean = model[1](data.images.flatten(1)).mean(0).detach()
+    loss, _ = interpretation.loss(model, data, generator(), interpretation.Settings(3.0, 0.15, "sample", "eval"))
+    torch.testing.assert_close(model[2].running_mean, 0.9 * before + 0.1 * mean)
+    loss.backward()
+    assert all(weight.grad is not None for weight in model.parameters()) and model[5].weight.grad.abs().max() > 0
+
+
+def test_without_dropout_and_batch_normalisation_the_two_modes_are_one():
+    model, data = smooth(3, SHAPE).double().train(), batch()
+    losses = [
+        interpretation.loss(model, data, generator(), interpretation.Settings(3.0, 0.15, "sample", name))[0] for name in ("train", "eval")
+    ]
+    assert losses[0].item() == losses[1].item()
+    derivatives = [torch.autograd.grad(loss, list(model.parameters()), allow_unused=True) for loss in losses]
+    for first, second in zip(*derivatives):
+        torch.testing.assert_close(first, second)
+
+
 def test_for_equal_norms_the_batch_reduction_is_sqrt_n_times_the_sample_reduction():
     gradient = nn.functional.normalize(torch.randn(50, 784, generator=generator()), dim=1) * 3
     sample, whole = (interpretation.penalty(gradient, reduction).item() for reduction in ("sample", "batch"))
@@ -203,6 +253,38 @@ def test_the_projections_come_from_the_given_generator_alone():
     state = torch.get_rng_state()
     first, again, other = (jacobian.loss(model, data, generator(seed), settings)[0].item() for seed in (0, 0, 1))
     assert first == again != other and torch.equal(torch.get_rng_state(), state)
+
+
+def test_without_the_class_factor_an_estimate_is_k_times_smaller():
+    model, data = smooth(3, SHAPE).double(), batch(targets=False)
+    penalties = []
+    for factor in (True, False):
+        loss, terms = jacobian.loss(model, data, generator(), jacobian.Settings(1.0, "half_squared", 2, "sample", class_factor=factor))
+        penalties.append((loss - terms["cross_entropy"]).item())
+    assert penalties[0] == pytest.approx(3 * penalties[1])
+
+
+def test_without_dropout_rows_with_masks_of_their_own_are_the_exact_jacobian():
+    model, data = smooth(3, SHAPE).double().train(), batch(targets=False)
+    exact = rows_of(model, data.images).square().sum((1, 2)).detach()
+    torch.testing.assert_close(jacobian.squared_norms_of_own_masks(model, data.images, 3).detach(), exact)
+    settings = jacobian.Settings(0.32, "norm", 0, "batch", masks="per_row")
+    loss, terms = jacobian.loss(model, data, generator(), settings)
+    assert (loss - terms["cross_entropy"]).item() == pytest.approx(0.32 * math.sqrt(exact.sum()))
+    assert_derivatives_are_finite_differences(model, lambda: jacobian.loss(model, data, generator(), settings)[0])
+
+
+def test_with_dropout_every_row_belongs_to_a_mask_of_its_own():
+    """A linear model after dropout: row k is 2 w_k where the mask kept, so that shared masks give rows with the same zeros."""
+    model = nn.Sequential(nn.Dropout(0.5), nn.Flatten(), nn.Linear(16, 3)).double().train()
+    copies = grey(1, SHAPE).double().repeat_interleave(3, 0).requires_grad_()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        own = torch.autograd.grad(model(copies).diagonal().sum(), copies)[0].flatten(1)
+        torch.manual_seed(0)
+        found = jacobian.squared_norms_of_own_masks(model, copies[:1].detach(), 3)
+    assert not torch.equal(own[0] == 0, own[1] == 0)
+    torch.testing.assert_close(found.detach(), own.square().sum()[None])
 
 
 def test_squared_norms_want_images_that_require_a_gradient():
@@ -365,6 +447,9 @@ def test_linf_crafting_starts_uniformly_in_the_cube(semantics):
         (lambda: interpretation.Settings(0.0, -1.0, "batch"), "lambda_m must not be negative, got -1.0"),
         (lambda: jacobian.Settings(-1.0, "norm", 0, "batch"), "lambda_j must not be negative, got -1.0"),
         (lambda: jacobian.Settings(1.0, "norm", -1, "batch"), "projections must be 0 .exact. or more, got -1"),
+        (lambda: jacobian.Settings(1.0, "norm", 1, "batch", masks="per_row"), "masks must be shared with projections, .* got 1"),
+        (lambda: jacobian.Settings(1.0, "norm", 0, "batch", class_factor=False), "class_factor must be true for the exact Jacobian"),
+        (lambda: jacobian.Settings(1.0, "norm", 0, "batch", batch_divisor=0), "batch_divisor must be positive, got 0"),
         (lambda: crafting(epsilon=0.0), "epsilon must be positive or null, got 0.0"),
         (lambda: crafting(step_size=0.0), "step_size must be positive, got 0.0"),
         (lambda: crafting(steps=0), "steps must be positive, got 0"),

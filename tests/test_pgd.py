@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from lib import balls, draws
 from lib.attacks import paper, pgd, strict, walk
 from lib.attacks.losses import margin
+from lib.attacks.paper import Rules
 from lib.base.errors import InputError
 from lib.evaluation.threats import Threat
 from lib.evaluation.work import Work
@@ -30,7 +32,7 @@ def settings(semantics: str = "strict", **changes) -> pgd.Settings:
         "seed": 0,
         "steps": 20,
         "restarts": 1,
-        "paper_batch_size": 50,
+        "paper": Rules(50),
         "strict_losses": ["margin", "cross_entropy"],
         "strict_step": 5.0,
     }
@@ -42,7 +44,7 @@ def attack(model: nn.Module, images: Tensor, labels: Tensor, threats: list[Threa
     plan = settings(**changes)
     with evaluating(model):
         if plan.semantics == ["paper"]:
-            return paper.paper(model, work(images, labels, rows), threats, plan.paper)
+            return paper.paper(model, work(images, labels, rows), threats, plan.authors)
         return strict.strict(model, work(images, labels, rows), threats, plan)
 
 
@@ -236,12 +238,48 @@ def test_a_step_of_the_paper_shrinks_with_the_batch_whose_mean_it_takes(batch_si
     (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(model(inputs), labels, reduction="sum"), inputs)
     length = gradient.flatten(1).norm(dim=1)
     with seen(model) as batches:
-        (record,) = attack(model, images, labels, [Threat("l2", 0.8, 0.1)], semantics="paper", steps=1, paper_batch_size=batch_size)
+        (record,) = attack(model, images, labels, [Threat("l2", 0.8, 0.1)], semantics="paper", steps=1, paper=Rules(batch_size))
     step = (batches[-1] - images).flatten(1).norm(dim=1)
     torch.testing.assert_close(step, 0.1 * (length / batch_size / 1e-6).clamp_max(1), rtol=1e-3, atol=1e-6)
     assert np.array_equal(record.noticed("steps_held_by_floor"), (length / batch_size < 1e-6).float().numpy())
     np.testing.assert_allclose(record.noticed("effective_step"), (length / batch_size / 1e-6).clamp_max(1).numpy(), rtol=1e-3)
     assert (record.noticed("steps_held_by_floor").mean() > 0.5) == (batch_size > 1)
+
+
+@pytest.mark.parametrize("changes", [{"floor": 1e-30}, {"mean_loss": False}])
+def test_without_its_floor_or_under_a_summed_loss_the_papers_attack_takes_whole_steps(changes, monkeypatch):
+    """The gradients are 3.8e-6 to 1.2e-5 long: below the floor only after division by 50."""
+    from_the_image_itself(monkeypatch)
+    model, images, labels = confident(0.14)
+    threat = Threat("l2", 0.8, 0.8 / 3)
+    (held,) = attack(model, images, labels, [threat], semantics="paper", steps=1)
+    (free,) = attack(model, images, labels, [threat], semantics="paper", steps=1, paper=Rules(50, **changes))
+    assert held.noticed("effective_step").max() < 0.5 and (free.noticed("effective_step") > 0.999).all()
+
+
+def test_the_start_of_the_papers_attack_is_a_switch():
+    model, images, labels = confident(0.12)
+    radii = {}
+    for start in ("box", "ball"):
+        with seen(model) as batches:
+            attack(model, images, labels, [Threat("l2", 0.4, 0.1)], semantics="paper", paper=Rules(50, start=start))
+        radii[start] = (batches[0] - images).flatten(1).norm(dim=1)
+    assert radii["box"].min() > 0.399 and radii["ball"].min() < 0.395
+
+
+def test_the_order_of_the_projections_is_a_switch(monkeypatch):
+    """Up from a corner of the box in both pixels: ball then box leaves 0.6, box then ball shortens what the box has cut already."""
+    start_at(monkeypatch, lambda images: images)
+    model = half_space(torch.tensor([[[3.0, 4.0]]]), 0.0)
+    images, labels = torch.tensor([[[[0.5, 0.0]]]]), torch.tensor([0])
+    ends = {}
+    for box_last in (False, True):
+        with seen(model) as batches:
+            attack(model, images, labels, [Threat("l2", 1.0, 2.0)], semantics="paper", steps=1, paper=Rules(1, box_last=box_last))
+        ends[box_last] = batches[-1].flatten()
+    torch.testing.assert_close(ends[True], torch.tensor([1.0, 0.8]))
+    corner = torch.tensor([0.5, 1.0])
+    torch.testing.assert_close(ends[False], torch.tensor([0.5, 0.0]) + corner / corner.norm())
 
 
 def test_linf_steps_are_never_held_by_the_floor():
@@ -325,7 +363,7 @@ def test_fgsm_is_foolboxs_in_both_semantics(norm):
     adversarial = oracle(random_start=False)(wrapped, images, labels, epsilons=threat.epsilon)[1]
     expected = (model(adversarial).argmax(1) == labels).numpy()
     with evaluating(model):
-        (mean,) = paper.fgsm(model, work(images, labels), [threat], settings().paper)
+        (mean,) = paper.fgsm(model, work(images, labels), [threat], settings().authors)
         (worst,) = strict.fgsm(model, work(images, labels), [threat], settings(strict_losses=["cross_entropy"]))
     assert 0.1 < expected.mean() < 0.9
     assert np.array_equal(mean.correct[0], expected) and np.array_equal(worst.correct[0], expected)
@@ -542,7 +580,7 @@ def test_records_come_by_semantics_and_attack_and_then_in_the_order_of_the_threa
     images, labels = decided(model, 4)
     threats = [Threat("linf", 0.2, 0.01), Threat("l2", 1.5, 0.5), Threat("linf", 0.05, None), Threat("linf", 0.1, 0.02)]
     with evaluating(model):
-        found = pgd.records(model, work(images, labels), threats, pgd.Settings(0, 4, 2, ["margin"], 2.5, ["strict", "paper"], 50))
+        found = pgd.records(model, work(images, labels), threats, pgd.Settings(0, 4, 2, ["margin"], 2.5, ["strict", "paper"], Rules(50)))
     shown = [threat for threat in threats if threat.step_size is not None]
     expected = [("paper", name, threat) for name in ("pgd4", "fgsm") for threat in shown]
     expected += [("strict", "pgd4", threat) for threat in threats] + [("strict", "fgsm", threat) for threat in shown]
@@ -551,7 +589,7 @@ def test_records_come_by_semantics_and_attack_and_then_in_the_order_of_the_threa
     steps = [0.01, 0.5, 0.02, 0.2, 1.5, 0.1] + [0.125, 0.9375, 0.03125, 0.0625, 0.2, 1.5, 0.1]
     assert [one.settings["step_size"] for one in found] == pytest.approx(steps)
     assert [one.aggregate for one in found] == ["mean"] * 6 + ["worst"] * 7
-    assert found[-4].settings["restarts"] == 2 and found[0].settings["paper_batch_size"] == 50
+    assert found[-4].settings["restarts"] == 2 and found[0].settings["paper"] == asdict(Rules(50))
 
 
 def test_starts_come_from_the_draws_of_their_rows():
@@ -574,7 +612,6 @@ def test_a_linear_model_without_difference_cannot_be_attacked_and_gives_no_nan()
     [
         ({"steps": 0}, "steps must be positive, got 0"),
         ({"restarts": 0}, "restarts must be positive, got 0"),
-        ({"paper_batch_size": -1}, "paper_batch_size must be positive, got -1"),
         ({"strict_losses": []}, "strict_losses must name at least one"),
     ],
 )
@@ -583,6 +620,14 @@ def test_unusable_settings_are_refused(changes, sentence):
         settings(**changes)
 
 
+@pytest.mark.parametrize(
+    "changes, sentence", [({"batch_size": -1}, "batch_size must be positive, got -1"), ({"floor": 0.0}, "floor must be positive, got 0.0")]
+)
+def test_unusable_rules_of_the_papers_attack_are_refused(changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Rules(**{"batch_size": 50, **changes})
+
+
 def test_no_semantics_at_all_is_refused():
     with pytest.raises(InputError, match="semantics must name at least one"):
-        pgd.Settings(0, 1, 1, ["margin"], 2.5, [], 50)
+        pgd.Settings(0, 1, 1, ["margin"], 2.5, [], Rules(50))

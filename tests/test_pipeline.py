@@ -18,7 +18,8 @@ from ruamel.yaml import YAML
 @cache
 def stages() -> dict[str, PipelineStage]:
     with Repo(str(ROOT)) as repo:
-        return {stage.name: stage for stage in repo.index.stages if isinstance(stage, PipelineStage)}
+        found = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
+        return {stage.name: stage for stage in found if stage.path_in_repo == "dvc.yaml"}
 
 
 def one_of_each() -> list[str]:

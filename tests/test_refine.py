@@ -49,6 +49,30 @@ def test_the_deviation_is_divided_by_one_less_than_the_number_of_pixels():
     assert np.array_equal(refine.threshold(values, 0.7), values)
 
 
+def test_with_ddof_0_the_deviation_is_divided_by_the_number_of_pixels():
+    """The same map: deviation 1, so that 1.1 of them reach beyond the values and 0.9 do not."""
+    values = np.array([[[[-1.0, 1.0]]]], np.float32)
+    assert not refine.threshold(values, 1.1, ddof=0).any()
+    assert np.array_equal(refine.threshold(values, 0.9, ddof=0), values)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("phi", [1.0, 1.25, None])
+def test_what_a_file_holds_and_what_it_is_finished_to_make_the_threshold_whenever_it_is_taken(when, phi):
+    values = random_maps()
+    settings = refine.Threshold(1.0, ddof=0, when=when, exceptions={"NR_simple": phi})
+    held = refine.thresholded(values, settings.phi_of("NR_simple"), settings)
+    expected = values if phi is None else refine.threshold(values, phi, ddof=0)
+    assert np.array_equal(held, values if when == "after" else expected)
+    assert np.array_equal(refine.finished({"threshold": {"phi": phi, "ddof": 0, "when": when}}, held), expected)
+    assert np.array_equal(refine.finished({}, values), values)
+
+
+def test_an_exception_is_of_its_own_target_set_only():
+    settings = refine.Threshold(1.0, exceptions={"NR_simple": None, "NR_smoothgrad": 1.25})
+    assert [settings.phi_of(name) for name in ("NR_simple", "NR_smoothgrad", "R_simple")] == [None, 1.25, 1.0]
+
+
 def test_mean_and_deviation_are_taken_over_all_channels_of_one_map():
     values = np.zeros((2, 2, 2, 2), np.float32)
     values[0, 0], values[0, 1] = [[1, 1], [1, 1.1]], [[-1, -1], [-1, -1.1]]
@@ -86,6 +110,14 @@ def test_threshold_leaves_its_argument_alone():
 def test_a_phi_that_is_not_positive_is_refused(phi):
     with pytest.raises(InputError, match="phi must be positive"):
         refine.Threshold(phi)
+    with pytest.raises(InputError, match="phi must be positive"):
+        refine.Threshold(1.0, exceptions={"R_simple": phi})
+
+
+@pytest.mark.parametrize("ddof", [-1, 2])
+def test_another_ddof_is_refused(ddof):
+    with pytest.raises(InputError, match=f"ddof must be 0 or 1, got {ddof}"):
+        refine.Threshold(1.0, ddof=ddof)
 
 
 # Permutation
@@ -111,6 +143,28 @@ def test_the_chosen_count_is_exact():
         moved = (permuted(values, fraction) != values).reshape(400, -1).sum(1)
         assert moved.max() == 100 * fraction
         assert (100 * fraction - moved).mean() == pytest.approx(1, abs=0.2)
+
+
+@given(values=maps, fraction=fractions)
+def test_by_the_rule_of_probability_every_map_keeps_its_own_values_too(values, fraction):
+    result = permuted(values, fraction, rule="probability")
+    assert np.array_equal(np.sort(result.reshape(len(values), -1), 1), np.sort(values.reshape(len(values), -1), 1))
+
+
+def test_by_the_rule_of_probability_the_number_of_chosen_places_is_binomial():
+    """Of n chosen places one is left in place on average, but for a map that chooses none, which leaves none."""
+    values = np.tile(np.arange(100, dtype=np.float32).reshape(1, 1, 10, 10), (2000, 1, 1, 1))
+    moved = (permuted(values, 0.3, rule="probability") != values).reshape(2000, -1).sum(1)
+    assert moved.mean() == pytest.approx(29, abs=4 * np.sqrt(22 / 2000)) and moved.var() == pytest.approx(22, rel=0.15)
+    assert (permuted(values, 0.3) != values).reshape(2000, -1).sum(1).var() < 2
+    everywhere = (permuted(values, 0.3, rule="probability") != values).reshape(2000, -1).mean(0)
+    assert np.abs(everywhere - 0.29).max() < 5 * np.sqrt(0.29 * 0.71 / 2000)
+
+
+def test_the_rules_agree_where_nothing_or_everything_is_chosen():
+    values = random_maps()
+    assert np.array_equal(permuted(values, 0.0, rule="probability"), values)
+    assert (permuted(values, 1.0, rule="probability") != values).mean() > 0.9
 
 
 def test_all_places_are_equally_likely_to_be_chosen_and_to_be_reached():
@@ -178,3 +232,8 @@ def test_a_fraction_outside_the_unit_interval_is_refused(fraction):
 def test_an_unusable_seed_is_refused(seed):
     with pytest.raises(InputError, match="permute.seed must be a non-negative integer, got"):
         permutation(0.5, seed=seed)
+
+
+def test_an_unknown_rule_is_refused():
+    with pytest.raises(InputError, match="permute.rule must be one of fraction, probability, got 'chance'"):
+        permutation(0.5, rule="chance")

@@ -166,6 +166,32 @@ def test_extraction_uses_eval_mode_and_gives_the_model_back_as_it_was():
     assert torch.equal(torch.get_rng_state(), random)
 
 
+class Softmax(torch.nn.Module):
+    """Probabilities of a linear model, whose logits are kept as a network's are."""
+
+    def __init__(self, logits_of: torch.nn.Module) -> None:
+        super().__init__()
+        self.logits_of = logits_of
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logits_of(images).softmax(1)
+
+
+@pytest.mark.parametrize("method", ["simple", "smoothgrad"])
+def test_of_a_network_that_returns_probabilities_its_logits_or_these_are_differentiated(method):
+    """With logits W x the rows are w_c and p_c (w_c - sum_k p_k w_k); a tiny sigma makes SmoothGrad the gradient at the image."""
+    linear, images = random_linear(3, SHAPE).double(), grey(5, SHAPE).double()
+    weight, shares = linear.weight.detach().flatten(1), linear(images).detach().softmax(1)
+    of_probabilities = shares.gather(1, LABELS[:, None]) * (weight[LABELS] - shares @ weight)
+    chosen, noise = extraction.method(method), extraction.noise_of(images, range(5), 0)
+    for of, expected in (("logits", weight[LABELS]), ("outputs", of_probabilities)):
+        plan = simple.Settings(of) if method == "simple" else settings(sigma=1e-6, of=of)
+        found = chosen.maps(Softmax(linear), images, LABELS, plan, noise)
+        torch.testing.assert_close(found.flatten(1), expected, rtol=1e-4, atol=1e-6)
+        if of == "logits":
+            torch.testing.assert_close(chosen.maps(linear, images, LABELS, plan, noise), found)
+
+
 def test_unusable_settings_and_names_are_refused():
     for changes, sentence in [({"samples": 0}, "samples .* must be positive, got 0"), ({"sigma": 0.0}, "sigma must be positive, got 0")]:
         with pytest.raises(InputError, match=sentence):

@@ -20,7 +20,7 @@ from lib.network import architecture
 from lib.objectives import adversarial, interpretation, jacobian
 from lib.report.rows import rows, seeds
 from lib.training import loop
-from tools import benchmark, scale
+from tools import benchmark, preset, scale
 
 SCALES = sorted((ROOT / "scales").glob("*.yaml"))
 KINDS = {
@@ -32,7 +32,8 @@ KINDS = {
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(ROOT / "scales", tmp_path / "scales")
-    shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
+    for name in ("params.yaml", "presets.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -70,7 +71,7 @@ def test_dvc_makes_the_whole_graph_of_every_scale(file: Path, tmp_path: Path) ->
         stages = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
         assert len(repo.index.graph) == len(stages)
     names = {stage.name for stage in stages}
-    document = params._document(folder / "params.yaml")
+    document = params.parsed(folder / "params.yaml")
     for row in document["rows"]:
         for seed in document["seeds"]:
             assert all(f"evaluate-attacks@{suite}-{row}-{seed}" in names for suite in document["attacks"])
@@ -86,7 +87,15 @@ def test_a_scale_is_chosen_by_its_name(project: Path) -> None:
 def test_an_unknown_scale_is_refused(project: Path) -> None:
     result = CliRunner().invoke(scale.main, ["huge"])
     assert result.exit_code == 1
-    assert "scale must be one of cifar10, cifar10_small, mnist, quick, got 'huge'" in result.output
+    assert f"scale must be one of {', '.join(file.stem for file in SCALES)}, got 'huge'" in result.output
+
+
+def test_a_scale_comes_with_the_preset_that_is_asked_for_and_gives_way_to_the_next(project: Path) -> None:
+    result = CliRunner().invoke(scale.main, ["cifar10", "--preset", "paper"])
+    assert result.exit_code == 0 and "scales/cifar10.yaml with the preset paper" in result.output
+    assert (project / "params.yaml").read_text() == preset.rendered((ROOT / "scales/cifar10.yaml").read_text(), "paper")
+    assert CliRunner().invoke(scale.main, ["mnist"]).exit_code == 0
+    assert (project / "params.yaml").read_text() == (ROOT / "scales/mnist.yaml").read_text()
 
 
 def test_a_scale_never_overwrites_edits_unless_told_to(project: Path) -> None:

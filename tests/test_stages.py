@@ -127,10 +127,11 @@ def test_targets_say_where_they_come_from(built: tuple[Path, dict]) -> None:
         assert header.name == "R_smoothgrad_perm50"
         assert header.provenance["teacher"]["name"] == "R"
         assert header.provenance["saliency"] == {
-            "method": "smoothgrad", "seed": 0, "samples": 2, "sigma": 0.15, "clamp": True, "include_clean": True,
+            "method": "smoothgrad", "seed": 0, "samples": 2, "sigma": 0.15, "clamp": False, "include_clean": False,
+            "of": "logits",
         }  # fmt: skip
-        assert header.provenance["threshold"] == {"phi": 1.0}
-        assert header.provenance["permute"] == {"fraction": 0.5, "seed": 0, "replication": 0}
+        assert header.provenance["threshold"] == {"phi": 1.0, "ddof": 1, "when": "before"}
+        assert header.provenance["permute"] == {"fraction": 0.5, "seed": 0, "replication": 0, "rule": "fraction"}
 
 
 def test_a_stage_run_twice_writes_the_same_bytes(project: Path) -> None:
@@ -172,9 +173,19 @@ BAD_PARAMS = [
     ("model.architecture", "resnet", JR, "architecture must be a file in lib/models, got 'resnet'"),
     ("ir.R_simple.lambda_d", -1, IR, "lambda_d must not be negative"),
     ("jr.JR.form", "square", JR, "must be one of 'half_squared', 'norm'"),
+    ("jr.JR.masks", "per_row", JR, "masks must be shared with projections, per_row needs 0 of them, got 1"),
+    ("jr.JR.batch_divisor", 0, JR, "batch_divisor must be positive, got 0"),
+    ("ir.R_simple.reduction", "mean", IR, "reduction must be one of 'sample', 'batch', 'square', got 'mean'"),
+    ("ir.R_simple.mode", "both", IR, "must be one of 'train', 'eval', got 'both'"),
+    ("model.conv_bias", True, JR, "conv_bias must be null for the architecture cnn, which does not have it, got True"),
+    ("saliency.methods.smoothgrad.of", "softmax", EXTRACT, "must be one of 'logits', 'outputs', got 'softmax'"),
     ("saliency.methods.smoothgrad.samples", 0, EXTRACT, "samples (N) must be positive, got 0"),
     ("saliency.methods.smoothgrad.sigma", "1e-3x", EXTRACT, "sigma must be float, got '1e-3x'"),
     ("threshold.phi", -1, THRESHOLD, "phi must be positive, got -1"),
+    ("threshold.ddof", 2, THRESHOLD, "ddof must be 0 or 1, got 2"),
+    ("threshold.when", "later", THRESHOLD, "must be one of 'before', 'after', got 'later'"),
+    ("threshold.exceptions", {"R_simple": 0}, THRESHOLD, "phi must be positive, got 0"),
+    ("permute.rule", "chance", PERMUTE, "permute.rule must be one of fraction, probability, got 'chance'"),
     ("permute.fractions.perm50", 1.5, PERMUTE, "fraction must be a number in [0, 1], got 1.5"),
     ("threats.table.0.epsilon", 0, EVALUATE, "epsilon must be positive, got 0"),
     ("threats.table.0.norm", "l3", EVALUATE, "must be one of 'l2', 'linf', got 'l3'"),
@@ -190,7 +201,7 @@ def test_bad_parameters_are_refused_in_one_sentence(key: str, value: object, com
         for part in path:
             document = document[int(part)] if isinstance(document, list) else document[part]
         document[last] = value
-    params._document.cache_clear()
+    params.parsed.cache_clear()
     refused(command, sentence)
 
 
@@ -205,20 +216,20 @@ BAD_WORDS = [
 
 @pytest.mark.parametrize("command, sentence", BAD_WORDS)
 def test_bad_words_are_refused_in_one_sentence(command: str, sentence: str, project: Path) -> None:
-    params._document.cache_clear()
+    params.parsed.cache_clear()
     refused(command, sentence)
 
 
 def test_targets_of_other_images_are_refused(project: Path) -> None:
     with edited(project) as document:
         document["data"]["seed"] = 1
-    params._document.cache_clear()
+    params.parsed.cache_clear()
     assert invoke("python -m stages.prepare_data --out data/mnist5k.h5").exit_code == 0
     refused(IR, "was made from other images")
 
 
 def test_truncated_files_are_refused(project: Path) -> None:
-    params._document.cache_clear()
+    params.parsed.cache_clear()
     for name, command, sentence in [
         ("models/0/JR/weights.safetensors", EVALUATE, "does not hold the weights that model.json describes"),
         ("data/targets/0/R_simple.h5", IR, "is not a readable HDF5 file"),

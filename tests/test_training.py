@@ -254,7 +254,7 @@ def test_targets_travel_with_their_images_into_the_objective(augment):
 PARAMS = """
 model: {architecture: cnn, width: 0.1, depth: null, dropout: 0.5}
 training: {epochs: 2, batch_size: 16, learning_rate: 0.05, momentum: 0.9, nesterov: false, weight_decay: 0.0,
-           augment: false, selection: validation}
+           augment: false, selection: validation, precision: float32, accumulate: 1}
 """
 
 

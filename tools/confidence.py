@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from lib.attacks import paper, strict
 from lib.attacks.losses import cross_entropy, margin
+from lib.attacks.probes import Scaled
 from lib.attacks.walk import ascent
 from lib.base import image_file, params
 from lib.base.command import command, source
@@ -61,17 +62,6 @@ class Snapshots:
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         save_file(state, self.folder / f"{epoch}.safetensors")
-
-
-class Scaled(nn.Module):
-    """The same decisions, with logits `factor` times as large."""
-
-    def __init__(self, model: nn.Module, factor: float) -> None:
-        super().__init__()
-        self.model, self.factor = model, factor
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.factor * self.model(images)
 
 
 @command("Train the network of params.yaml on clean images, keeping its weights on the way.")

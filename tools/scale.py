@@ -1,27 +1,38 @@
-"""Choose a parameter set: copy scales/NAME.yaml to params.yaml.
+"""Choose a parameter set: copy scales/NAME.yaml to params.yaml, with the switches of a preset.
 
-Refuses when params.yaml holds edits of yours that no file in scales/ has; --force overwrites them.
+Refuses when params.yaml holds edits of yours that no file in scales/ has under any preset; --force overwrites them.
 """
 
 from pathlib import Path
 
 import click
 
+from lib import presets
+from lib.base.command import command
+from lib.base.errors import require
+from tools.preset import rendered
+
 SCALES = Path("scales")
 PARAMS = Path("params.yaml")
 
 
-@click.command(help=__doc__)
+@command(__doc__)
 @click.argument("name")
+@click.option("--preset", "preset_name", default="strict", help="Column of presets.yaml: strict or paper.")
 @click.option("--force", is_flag=True, help="Overwrite edits in params.yaml.")
-def main(name: str, force: bool) -> None:
+def main(name: str, preset_name: str, force: bool) -> None:
     known = {path.stem: path.read_text() for path in sorted(SCALES.glob("*.yaml"))}
-    if name not in known:
-        raise click.ClickException(f"scale must be one of {', '.join(known)}, got {name!r}")
-    if not force and PARAMS.exists() and PARAMS.read_text() not in known.values():
-        raise click.ClickException("params.yaml has edits that no file in scales/ has; save them there under a name, or use --force")
-    PARAMS.write_text(known[name])
-    click.echo(f"params.yaml is now scales/{name}.yaml; `dvc repro` rebuilds what differs")
+    require(name in known, f"scale must be one of {', '.join(known)}, got {name!r}")
+    shipped = force or not PARAMS.exists() or _is_shipped(PARAMS.read_text(), list(known.values()))
+    require(shipped, "params.yaml has edits that no file in scales/ has; save them there under a name, or use --force")
+    text = rendered(known[name], preset_name)
+    PARAMS.write_text(text)
+    click.echo(f"params.yaml is now scales/{name}.yaml with the preset {preset_name}; `dvc repro` rebuilds what differs")
+
+
+def _is_shipped(text: str, scales: list[str]) -> bool:
+    """Whether `text` is a scale as it stands or with a preset applied."""
+    return text in scales or any(text == rendered(scale, preset) for scale in scales for preset in presets.NAMES)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """PGD and FGSM as the paper's authors ran them (advertorch's attack under a mean loss), differences and all.
 
 Mean cross-entropy over an evaluation batch, L2 gradients divided by at least 1e-6, start on the sphere towards a uniform image, box
-before ball, the last iterate decides, accuracy is the mean over independent runs, published step sizes.
+before ball, the last iterate decides, accuracy is the mean over independent runs, published step sizes. The first four are switches.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,16 +23,47 @@ from lib.network.progress import progress
 
 
 @dataclass(frozen=True)
+class Rules:
+    """Section `paper` of a suite: the rules of lib/balls.py, each a switch; what is not given is the authors'.
+
+    With `mean_loss` gradients are divided by `batch_size`, whatever the size of the batches computed here (the authors: 50, 128).
+    """
+
+    batch_size: int
+    start: Literal["ball", "box"] = balls.PAPER.start
+    floor: float = balls.PAPER.floor
+    mean_loss: bool = balls.PAPER.mean_loss
+    box_last: bool = balls.PAPER.box_last
+
+    def __post_init__(self) -> None:
+        require(self.batch_size > 0, f"batch_size must be positive, got {self.batch_size}")
+        require(self.floor > 0, f"floor must be positive, got {self.floor}")
+
+    @property
+    def rule(self) -> balls.Semantics:
+        """These as lib/balls.py takes them.
+
+        >>> Rules(50).rule == balls.PAPER
+        True
+        """
+        return balls.Semantics(self.start, self.floor, self.mean_loss, self.box_last)
+
+
+@dataclass(frozen=True)
 class Settings:
-    """`batch_size` divides the gradients, whatever the size of the batches computed here: it is part of the attack (50, 128)."""
+    """`batch_size` divides the gradients of a mean loss, whatever the size of the batches computed here: it is part of the attack."""
 
     seed: int
     steps: int
     runs: int
     batch_size: int
+    rule: balls.Semantics = balls.PAPER
 
-    def __post_init__(self) -> None:
-        require(self.batch_size > 0, f"paper_batch_size must be positive, got {self.batch_size}")
+    @property
+    def described(self) -> dict[str, Any]:
+        """What the outcome file keeps of them."""
+        rules = {"batch_size": self.batch_size, **asdict(self.rule)}
+        return {"seed": self.seed, "steps": self.steps, "paper": rules}
 
 
 def paper(model: nn.Module, work: Work, threats: Sequence[Threat], settings: Settings) -> list[Record]:
@@ -72,7 +104,7 @@ def _starts(part: Work, threat: Threat, settings: Settings, runs: np.ndarray) ->
     found = torch.empty_like(part.batch.images)
     for run in np.unique(runs):
         chosen = np.flatnonzero(runs == run)
-        found[torch.from_numpy(chosen)] = start(part.take(chosen), threat, balls.PAPER, settings.seed, f"pgd paper run {run}")
+        found[torch.from_numpy(chosen)] = start(part.take(chosen), threat, settings.rule, settings.seed, f"pgd paper run {run}")
     return found
 
 
@@ -80,11 +112,11 @@ def _walk(
     model: nn.Module, part: Work, threat: Threat, settings: Settings, begin: Tensor, steps: int, step_size: float
 ) -> tuple[np.ndarray, ...]:
     """Which last iterates are classified correctly; shares of steps held back by the floor; mean step over nominal; violations."""
-    rule, images, labels = balls.PAPER, part.batch.images, part.batch.labels
+    rule, images, labels = settings.rule, part.batch.images, part.batch.labels
     adversarial, floors = begin, []
     for _ in range(steps):
         gradient, _, _ = ascent(model, adversarial, labels, cross_entropy)
-        gradient = gradient / settings.batch_size
+        gradient = gradient / (settings.batch_size if rule.mean_loss else 1)
         if threat.norm == "l2":
             floors.append((balls.lengths(gradient).flatten() / rule.floor).clamp_max(1.0))
         adversarial = adversarial + step_size * balls.steepest(gradient, threat.norm, rule.floor)
@@ -103,5 +135,5 @@ def _record(attack: str, threat: Threat, step_size: float, settings: Settings, c
     seen = {"violation": columns[2].max(0)}
     if threat.norm == "l2":
         seen |= {"steps_held_by_floor": columns[0].mean(0), "effective_step": columns[1].mean(0)}
-    described = {"seed": settings.seed, "steps": settings.steps, "paper_batch_size": settings.batch_size, "step_size": step_size}
+    described = settings.described | {"step_size": step_size}
     return Record("paper", attack, threat.norm, threat.epsilon, "mean", correct, described, seen)

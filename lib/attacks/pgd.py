@@ -10,6 +10,8 @@ from typing import Literal
 from torch import nn
 
 from lib.attacks import paper, strict
+from lib.attacks.paper import Rules
+from lib.attacks.paper import Settings as PaperSettings
 from lib.base.errors import require
 from lib.evaluation.outcome_file import Record
 from lib.evaluation.threats import Threat, in_tables
@@ -18,20 +20,19 @@ from lib.evaluation.work import Work
 
 @dataclass(frozen=True)
 class Settings(strict.Settings):
-    """`restarts` are the independent runs of the paper's attack, too; `paper_batch_size` divides its gradients."""
+    """`restarts` are the independent runs of the paper's attack, too; `paper` holds its rules."""
 
     semantics: list[Literal["paper", "strict"]]
-    paper_batch_size: int
+    paper: Rules
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(len(self.semantics) > 0, "semantics must name at least one of paper, strict")
-        require(self.paper_batch_size > 0, f"paper_batch_size must be positive, got {self.paper_batch_size}")
 
     @property
-    def paper(self) -> paper.Settings:
+    def authors(self) -> PaperSettings:
         """What the paper's attack needs of these."""
-        return paper.Settings(self.seed, self.steps, self.restarts, self.paper_batch_size)
+        return PaperSettings(self.seed, self.steps, self.restarts, self.paper.batch_size, self.paper.rule)
 
 
 def records(model: nn.Module, work: Work, threats: Sequence[Threat], settings: Settings) -> list[Record]:
@@ -43,7 +44,7 @@ def records(model: nn.Module, work: Work, threats: Sequence[Threat], settings: S
     found: list[Record] = []
     shown = in_tables(list(threats))
     if "paper" in settings.semantics:
-        found += paper.paper(model, work, shown, settings.paper) + paper.fgsm(model, work, shown, settings.paper)
+        found += paper.paper(model, work, shown, settings.authors) + paper.fgsm(model, work, shown, settings.authors)
     if "strict" in settings.semantics:
         found += strict.strict(model, work, threats, settings) + strict.fgsm(model, work, shown, settings)
     return found

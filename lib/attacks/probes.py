@@ -46,6 +46,17 @@ class Settings(strict.Settings):
             require(epsilon > 0, f"threats.{norm} must be positive, got {epsilon}")
 
 
+class Scaled(nn.Module):
+    """The same decisions with logits `factor` times as large."""
+
+    def __init__(self, model: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.model, self.factor = model, factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.factor * self.model(images)
+
+
 def records(model: nn.Module, work: Work, threats: Sequence[Threat], settings: Settings) -> list[Record]:
     """Every probe at every radius of `settings.threats`; `threats`, the row's own, only say which norms it is attacked in."""
     asked = first(work, settings.images)
@@ -75,8 +86,8 @@ def _single_walks(model: nn.Module, work: Work, threat: Threat, settings: Settin
         "single": walk(model, work, threat, plan),
         "single_standardised": walk(model, work, threat, replace(plan, loss=standardised_cross_entropy)),
         "single_cross_entropy": walk(model, work, threat, replace(plan, loss=cross_entropy)),
-        "single_x10": walk(_Scaled(model, 10.0), work, threat, plan),
-        "single_x1000": walk(_Scaled(model, 1000.0), work, threat, plan),
+        "single_x10": walk(Scaled(model, 10.0), work, threat, plan),
+        "single_x1000": walk(Scaled(model, 1000.0), work, threat, plan),
     }
     # A model may cast to float32 itself, or refuse to be copied: then there is nothing to compare.
     with suppress(RuntimeError, TypeError):
@@ -170,14 +181,3 @@ def _chunks(work: Work) -> Iterator[tuple[np.ndarray, Work]]:
 
 def _in_float64(work: Work) -> Work:
     return Work(Batch(work.batch.images.double(), work.batch.labels), work.rows, work.batch_size)
-
-
-class _Scaled(nn.Module):
-    """The same decisions with logits `factor` times as large."""
-
-    def __init__(self, model: nn.Module, factor: float) -> None:
-        super().__init__()
-        self.model, self.factor = model, factor
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.factor * self.model(images)

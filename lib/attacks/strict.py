@@ -39,10 +39,14 @@ class Settings:
         require(self.strict_step > 0, f"strict_step must be positive, got {self.strict_step}")
         require(len(self.strict_losses) > 0, "strict_losses must name at least one of margin, standardised_cross_entropy, cross_entropy")
 
+    def first_step(self, epsilon: float) -> float:
+        """The first step at radius `epsilon`, in pixel units."""
+        return self.strict_step * epsilon / self.steps
+
     def plan(self, restart: int, threat: Threat, leave: bool = True) -> Plan:
         """The walk of one restart."""
         loss = LOSSES[self.strict_losses[restart % len(self.strict_losses)]]
-        return Plan(self.steps, self.strict_step * threat.epsilon / self.steps, loss, self.seed, f"pgd strict restart {restart}", leave)
+        return Plan(self.steps, self.first_step(threat.epsilon), loss, self.seed, f"pgd strict restart {restart}", leave)
 
 
 def strict(model: nn.Module, work: Work, threats: Sequence[Threat], settings: Settings) -> list[Record]:
@@ -67,7 +71,7 @@ def at_radius(model: nn.Module, work: Work, threat: Threat, settings: Settings, 
             for name, values in (("violation", trace.violation), ("zero_gradients", trace.zero), ("nan_gradients", trace.nan)):
                 seen[name][positions] = np.fmax(seen[name][positions], values)
         lines.append(alive.copy())
-    described = asdict(settings) | {"step_size": settings.strict_step * threat.epsilon / settings.steps}
+    described = asdict(settings) | {"step_size": settings.first_step(threat.epsilon)}
     return Record("strict", f"pgd{settings.steps}", threat.norm, threat.epsilon, "worst", np.stack(lines), described, seen)
 
 

@@ -13,7 +13,7 @@ from lib.base.errors import require
 from lib.base.image_file import Split
 from lib.evaluation.outcome_file import Outcomes, Record
 from lib.evaluation.threats import Threat
-from lib.evaluation.work import Work, classified, first_images, right
+from lib.evaluation.work import Work, classified, outputs, right
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating
 from lib.network.progress import progress
@@ -66,11 +66,6 @@ def outcomes(
     return Outcomes(test.dataset, row, seed, "transfer", test.digest, rows, test.labels[: len(data)], clean, records)
 
 
-def images(test: Split, settings: Settings, device: torch.device) -> Batch:
-    """The images that are attacked: the first ones of the split."""
-    return first_images(test, settings.images, device)
-
-
 def _record(model: nn.Module, data: Batch, clean: np.ndarray, made: Crafted, settings: Settings, batch_size: int) -> Record:
     correct = np.stack([np.concatenate(list(_standing(model, walked, data.labels, batch_size))) for walked in made.images]) & clean
     excess = torch.stack([violation(walked, data.images, made.threat) for walked in made.images]).amax(0).cpu().numpy()
@@ -79,6 +74,5 @@ def _record(model: nn.Module, data: Batch, clean: np.ndarray, made: Crafted, set
 
 
 def _standing(model: nn.Module, walked: Tensor, labels: Tensor, batch_size: int) -> Iterator[np.ndarray]:
-    for begin in range(0, len(labels), batch_size):
-        part = slice(begin, begin + batch_size)
-        yield right(model(walked[part]), labels[part]).cpu().numpy()
+    for first, logits in outputs(model, walked, batch_size):
+        yield right(logits, labels[first : first + batch_size]).cpu().numpy()

@@ -4,6 +4,9 @@ Read with the YAML 1.2 parser that DVC uses, so that `1e-3` is a number here too
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -17,10 +20,42 @@ from lib.base.errors import InputError, require
 PATH = Path("params.yaml")
 NAME = re.compile(r"[A-Za-z0-9_]+")
 Settings = TypeVar("Settings")
+_changed: list[dict] = []
+
+
+def document() -> dict:
+    """All of params.yaml, as it stands within `changed`."""
+    return _changed[-1] if _changed else parsed(PATH.resolve())
+
+
+@contextmanager
+def changed(changes: dict[str, Any]) -> Iterator[None]:
+    """Inside, params.yaml reads as if these keys had these values, for whoever asks in this process; new last keys are allowed.
+
+    Args:
+        changes: value by dotted key, `{"training.epochs": 3}`. Lists are replaced as a whole.
+
+    Raises:
+        InputError: a key leads through something that is no section.
+    """
+    copy = deepcopy(document())
+    for key, new in changes.items():
+        *sections, last = key.split(".")
+        node = copy
+        for depth, name in enumerate(sections):
+            node = node.setdefault(name, {})
+            require(isinstance(node, dict), f"{place(*sections[: depth + 1])} must be a section to change {key}, got {node!r}")
+        node[last] = deepcopy(new)
+    _changed.append(copy)
+    try:
+        yield
+    finally:
+        _changed.pop()
 
 
 @cache
-def _document(path: Path) -> dict:
+def parsed(path: Path) -> dict:
+    """A YAML file of sections, read once."""
     require(path.is_file(), f"expected {path} in the current folder {Path.cwd()}, found nothing there")
     try:
         return YAML(typ="safe").load(path.read_text())
@@ -30,7 +65,7 @@ def _document(path: Path) -> dict:
 
 def value(*keys: str) -> Any:
     """The plain value under nested `keys`: `value("attacks", "pgd")`."""
-    node: Any = _document(PATH.resolve())
+    node: Any = document()
     for depth, key in enumerate(keys):
         where = ".".join(keys[:depth]) or "params.yaml"
         known = ", ".join(map(str, node)) if isinstance(node, dict) else "no keys"
@@ -74,7 +109,7 @@ def parse(kind: type[Settings], data: Any, where: str) -> Settings:
         return dacite.from_dict(kind, data, dacite.Config(strict=True, type_hooks={float: _number, int: _no_boolean}))
     except dacite.UnexpectedDataError as error:
         known = ", ".join(kind.__dataclass_fields__)  # type: ignore[attr-defined]
-        raise InputError(f"{where} has unknown keys {', '.join(sorted(error.keys))}; known are {known}") from error
+        raise InputError(f"{where} has unknown keys {', '.join(sorted(map(str, error.keys)))}; known are {known}") from error
     except dacite.MissingValueError as error:
         raise InputError(f"{where} lacks the key {error.field_path}") from error
     except dacite.WrongTypeError as error:

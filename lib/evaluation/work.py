@@ -70,13 +70,18 @@ def first_images(test: Split, images: int | None, device: torch.device) -> Batch
 def classified(model: nn.Module, data: Batch, size: int) -> np.ndarray:
     """Which images the model classifies correctly as they are, (N,) bool; raises `InputError` where an output is not finite."""
     parts = []
-    with torch.no_grad():
-        for first in range(0, len(data), size):
-            part = data.take(slice(first, first + size))
-            logits = model(part.images)
-            require(bool(torch.isfinite(logits).all()), f"the model's outputs must be finite, those of images {first} and after are not")
-            parts.append(right(logits, part.labels).cpu().numpy())
+    for first, logits in outputs(model, data.images, size):
+        require(bool(torch.isfinite(logits).all()), f"the model's outputs must be finite, those of images {first} and after are not")
+        parts.append(right(logits, data.labels[first : first + size]).cpu().numpy())
     return np.concatenate(parts)
+
+
+def outputs(model: nn.Module, images: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
+    """What the model gives for at most `size` images at a time, (n, K) without a graph, each with the first image's position."""
+    for first in range(0, len(images), size):
+        with torch.no_grad():
+            logits = model(images[first : first + size])
+        yield first, logits
 
 
 def first(work: Work, images: int) -> np.ndarray:
@@ -88,18 +93,19 @@ def first(work: Work, images: int) -> np.ndarray:
 
 def scattered(record: Record, asked: np.ndarray) -> Record:
     """A record of the images in `asked`, (N,) bool, as one of all N images of a suite's work; its settings say how many `images`."""
-    correct = np.zeros((len(record.correct), len(asked)), bool)
-    correct[:, asked] = record.correct
-    telemetry = {name: _filled(noticed, np.flatnonzero(asked), len(asked)) for name, noticed in record.telemetry.items()}
-    return replace(record, correct=correct, telemetry=telemetry, asked=asked)
+    return replace(_placed(record, np.flatnonzero(asked), len(asked)), asked=asked)
 
 
 def spread(record: Record, positions: np.ndarray, count: int) -> Record:
     """A record of the images at `positions` as one of all `count` images; the others were misclassified as they are."""
+    return replace(_placed(record, positions, count), asked=_asked(record, count))
+
+
+def _placed(record: Record, positions: np.ndarray, count: int) -> Record:
     correct = np.zeros((len(record.correct), count), bool)
     correct[:, positions] = record.correct
     telemetry = {name: _filled(noticed, positions, count) for name, noticed in record.telemetry.items()}
-    return replace(record, correct=correct, telemetry=telemetry, asked=_asked(record, count))
+    return replace(record, correct=correct, telemetry=telemetry)
 
 
 def _asked(record: Record, count: int) -> np.ndarray | None:

@@ -1,34 +1,38 @@
 """Wide residual networks, WRN-depth-width (Zagoruyko & Komodakis 2016), which the paper uses for CIFAR-10 (Sec. 4.3).
 
-The convolutions have no bias: whatever they put out is read through a batch normalisation only, which would subtract it again.
+Without `conv_bias` nothing is lost: whatever a convolution puts out is read through a batch normalisation, which subtracts the bias.
 """
 
 from torch import Tensor, nn
 
 from lib.base.errors import require
+from lib.network.architecture import Model, activation
+
+PYTORCH_MOMENTUM = 0.1
 
 
-def _activation(channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU())
+def _activated(channels: int, settings: Model, momentum: float = PYTORCH_MOMENTUM) -> nn.Sequential:
+    return nn.Sequential(nn.BatchNorm2d(channels, momentum=momentum), activation(settings.activation))
 
 
 class Block(nn.Module):
-    """BN-ReLU-conv, dropout, BN-ReLU-conv, added to the input; where the shape changes, a 1x1 convolution takes it along.
+    """BN-act-conv, dropout, BN-act-conv, added to the input; where the shape changes, a 1x1 convolution takes it along.
 
     That convolution acts on the activated input, an identity shortcut on the input itself, as in the original.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, dropout: float) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, settings: Model) -> None:
         super().__init__()
-        self.activation = _activation(inputs)
+        bias = bool(settings.conv_bias)
+        self.activation = _activated(inputs, settings)
         self.residual = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
-            _activation(outputs),
-            nn.Dropout(dropout),
-            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=bias),
+            _activated(outputs, settings),
+            nn.Dropout(settings.dropout),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=bias),
         )
         same = inputs == outputs and stride == 1
-        self.shortcut = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        self.shortcut = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
         activated = self.activation(inputs)
@@ -37,26 +41,31 @@ class Block(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """conv 3x3, three groups of `blocks` blocks with 16, 32 and 64 times `width` channels, BN-ReLU, mean over pixels, dense."""
+    """conv 3x3, three groups of `blocks` blocks with 16, 32 and 64 times `width` channels, BN-act, mean over pixels, dense."""
 
-    def __init__(self, channels: int, classes: int, blocks: int, width: float, dropout: float) -> None:
+    def __init__(self, channels: int, classes: int, blocks: int, settings: Model) -> None:
         super().__init__()
-        widths = [max(1, round(width * count)) for count in (16, 32, 64)]
-        layers: list[nn.Module] = [nn.Conv2d(channels, 16, 3, padding=1, bias=False)]
+        widths = [max(1, round(settings.width * count)) for count in (16, 32, 64)]
+        layers: list[nn.Module] = [nn.Conv2d(channels, 16, 3, padding=1, bias=bool(settings.conv_bias))]
         inputs = 16
         for outputs, stride in zip(widths, (1, 2, 2), strict=True):
             for index in range(blocks):
-                layers.append(Block(inputs, outputs, stride if index == 0 else 1, dropout))
+                layers.append(Block(inputs, outputs, stride if index == 0 else 1, settings))
                 inputs = outputs
-        self.features = nn.Sequential(*layers, _activation(inputs), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        assert settings.final_momentum is not None
+        last = _activated(inputs, settings, settings.final_momentum)
+        self.features = nn.Sequential(*layers, last, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.classifier = nn.Linear(inputs, classes)
-        self._initialise()
+        if settings.initialisation == "he":
+            self._initialise()
 
     def _initialise(self) -> None:
-        """He et al. (2015): variance 2 / (kernel area · output channels); the last layer keeps PyTorch's weights, without bias."""
+        """He et al. (2015): variance 2 / (kernel area · output channels), no bias; the last layer keeps PyTorch's weights, without bias."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -64,14 +73,18 @@ class WideResNet(nn.Module):
         return self.classifier(self.features(images))
 
 
-def build(shape: tuple[int, int, int], classes: int, *, width: float, depth: int | None, dropout: float) -> nn.Module:
+def build(shape: tuple[int, int, int], classes: int, settings: Model) -> nn.Module:
     """WRN-`depth`-`width` for images of `shape` (C, H, W), of any size; `depth` is 6n + 4, with n blocks per group.
 
-    >>> sum(weight.numel() for weight in build((3, 32, 32), 10, width=1, depth=16, dropout=0.3).parameters())
+    >>> plain = Model("wide_resnet", 1, 16, 0.3, conv_bias=False, initialisation="he", final_momentum=0.1)
+    >>> sum(weight.numel() for weight in build((3, 32, 32), 10, plain).parameters())
     175066
     """
-    blocks, rest = divmod((depth or 0) - 4, 6)
+    blocks, rest = divmod((settings.depth or 0) - 4, 6)
     require(
-        blocks >= 1 and rest == 0, f"depth must be 6n + 4 with n at least 1 (the paper: 28) for the architecture wide_resnet, got {depth}"
+        blocks >= 1 and rest == 0,
+        f"depth must be 6n + 4 with n at least 1 (the paper: 28) for the architecture wide_resnet, got {settings.depth}",
     )
-    return WideResNet(shape[0], classes, blocks, width, dropout)
+    for name, known in {"conv_bias": "true or false", "initialisation": "he or pytorch", "final_momentum": "a number in (0, 1]"}.items():
+        require(getattr(settings, name) is not None, f"{name} must be {known} for the architecture wide_resnet, got null")
+    return WideResNet(shape[0], classes, blocks, settings)

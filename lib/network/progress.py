@@ -17,9 +17,13 @@ class _Lines(tqdm):
         print(msg or str(self), file=sys.stderr, flush=True)
 
 
-def progress(items: Iterable[Item], description: str, total: int | None = None, unit: str = "it") -> Iterator[Item]:
-    """Yield `items` while reporting on standard error; the interface is the same on a terminal and in a log."""
+def progress(items: Iterable[Item], description: str, total: int | None = None, unit: str = "it", done: int = 0) -> Iterator[Item]:
+    """Yield `items` while reporting on standard error; the interface is the same on a terminal and in a log.
+
+    `done` of `total` came before these items.
+    """
     if sys.stderr.isatty():
-        yield from tqdm(items, description, total, unit=unit, dynamic_ncols=True)
+        yield from tqdm(items, description, total, unit=unit, initial=done, dynamic_ncols=True)
     else:
-        yield from _Lines(items, description, total, unit=unit, ncols=0, mininterval=SECONDS_BETWEEN_LINES, miniters=1)
+        lines = {"ncols": 0, "mininterval": SECONDS_BETWEEN_LINES, "miniters": 1}
+        yield from _Lines(items, description, total, unit=unit, initial=done, **lines)

@@ -10,16 +10,25 @@ from torch.nn import functional
 from lib.base.errors import require
 from lib.gradients import label_logit_gradient
 from lib.network.batches import Batch
+from lib.network.model_state import mode
+
+Reduction = Literal["sample", "batch", "square"]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`reduction` of the norm: "sample" is the mean of per-image norms (Eq. 9 as printed), "batch" the Frobenius norm of the whole
-    batch's gradients (the authors' code), which for equal norms is sqrt(N) times larger."""
+    """How gradients are shaped.
+
+    reduction: of the norm. "sample" is the mean of per-image norms (Eq. 9 as printed), "batch" the Frobenius norm of the whole
+        batch's gradients (the authors' code), for equal norms sqrt(N) times larger, "square" the mean of squared norms.
+    mode: the model's mode in the forward pass that J_c belongs to. In "train" it is the pass of the cross-entropy, with its dropout
+        mask (the authors' code); "eval" takes one more pass, of the network that is attacked and measured later.
+    """
 
     lambda_d: float
     lambda_m: float
-    reduction: Literal["batch", "sample"]
+    reduction: Reduction
+    mode: Literal["train", "eval"] = "train"
 
     def __post_init__(self) -> None:
         require(self.lambda_d >= 0, f"lambda_d must not be negative, got {self.lambda_d}")
@@ -31,8 +40,9 @@ def loss(model: nn.Module, batch: Batch, noise: torch.Generator, settings: Setti
     require(batch.targets is not None, "interpretation regularization needs a target for every image, the batch has none")
     assert batch.targets is not None
     images = batch.images.detach().requires_grad_(True)
-    logits = model(images)
-    gradient = label_logit_gradient(logits, images, batch.labels, keep_graph=True).flatten(1)
+    # The pass in train mode comes first: it changes the running statistics that a pass in eval mode must keep for its derivatives.
+    logits = model(images if settings.mode == "train" else batch.images)
+    gradient = _gradient(model, logits, images, batch.labels, settings).flatten(1)
     cross_entropy = functional.cross_entropy(logits, batch.labels)
     cosine = functional.cosine_similarity(gradient, batch.targets.flatten(1), dim=1).mean()
     total = cross_entropy - settings.lambda_d * cosine + settings.lambda_m * penalty(gradient, settings.reduction)
@@ -40,11 +50,21 @@ def loss(model: nn.Module, batch: Batch, noise: torch.Generator, settings: Setti
     return total, terms | {"train_accuracy": (logits.argmax(1) == batch.labels).float().mean()}
 
 
-def penalty(gradient: Tensor, reduction: str) -> Tensor:
-    """Norm of gradients (N, D): mean over images, or one norm of them all.
+def _gradient(model: nn.Module, logits: Tensor, images: Tensor, labels: Tensor, settings: Settings) -> Tensor:
+    """J_c (N, C, H, W) with its graph, of the pass that `logits` come from or of one in eval mode."""
+    if settings.mode == "train":
+        return label_logit_gradient(logits, images, labels, keep_graph=True)
+    with mode(model, training=False):
+        return label_logit_gradient(model(images), images, labels, keep_graph=True)
+
+
+def penalty(gradient: Tensor, reduction: Reduction) -> Tensor:
+    """Norm of gradients (N, D): mean over images, one norm of them all, or the mean of squares.
 
     >>> gradient = torch.tensor([[3.0, 4.0], [0.0, 5.0]])
-    >>> penalty(gradient, "sample").item(), round(penalty(gradient, "batch").item() ** 2, 3)
-    (5.0, 50.0)
+    >>> penalty(gradient, "sample").item(), round(penalty(gradient, "batch").item() ** 2, 3), penalty(gradient, "square").item()
+    (5.0, 50.0, 25.0)
     """
+    if reduction == "square":
+        return gradient.square().sum(1).mean()
     return gradient.norm(dim=1).mean() if reduction == "sample" else gradient.norm()

@@ -8,7 +8,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from lib import target_file
+from lib import refine, target_file
 from lib.base import params
 from lib.base.errors import require
 from lib.base.image_file import Split
@@ -89,7 +89,7 @@ def _targets(path: Path, train: Split, rows: np.ndarray) -> np.ndarray:
         require(header.images_digest == train.digest, f"{path} was made from other images than the train split")
         require(maps.shape == train.images.shape, f"{path} has maps of shape {maps.shape}, the train images {train.images.shape}")
         require(header.name == path.stem, f"{path} says that it holds the targets {header.name!r}")
-        return np.asarray(maps[rows])
+        return refine.finished(header.provenance, np.asarray(maps[rows]))
 
 
 def _pixels(train: Split, rows: np.ndarray) -> np.ndarray:

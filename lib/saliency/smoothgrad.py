@@ -13,12 +13,14 @@ from lib.base.errors import require
 @dataclass(frozen=True)
 class Settings:
     """`samples` noisy copies with standard deviation `sigma` in units of pixel intensity. The authors' code also clamps each copy
-    to [0, 1] and adds the clean image to the mean; Eq. 10 does neither."""
+    to [0, 1] and adds the clean image to the mean; Eq. 10 does neither. `of`: what is differentiated where a network returns
+    probabilities, its logits (the authors' code, here) or these."""
 
     samples: int
     sigma: float
     clamp: bool
     include_clean: bool
+    of: gradients.Of = "logits"
 
     def __post_init__(self) -> None:
         require(self.samples > 0, f"samples (N) must be positive, got {self.samples}")
@@ -27,8 +29,8 @@ class Settings:
 
 def maps(model: nn.Module, images: Tensor, labels: Tensor, settings: Settings, noise: Callable[[int], Tensor]) -> Tensor:
     """Signed maps (N, C, H, W) of images (N, C, H, W) in [0, 1]; `noise(n)` gives each image its n standard normal draws."""
-    total = gradients.of_label(model, images, labels) if settings.include_clean else torch.zeros_like(images)
+    total = gradients.of_label(model, images, labels, settings.of) if settings.include_clean else torch.zeros_like(images)
     for draw in noise(settings.samples).unbind(1):
         noisy = images + settings.sigma * draw
-        total = total + gradients.of_label(model, noisy.clamp(0, 1) if settings.clamp else noisy, labels)
+        total = total + gradients.of_label(model, noisy.clamp(0, 1) if settings.clamp else noisy, labels, settings.of)
     return total / (settings.samples + settings.include_clean)

@@ -25,6 +25,25 @@ def crop_and_flip(images: Tensor, targets: Tensor | None, generator: torch.Gener
     return moved[:, :channels], None if targets is None else moved[:, channels:]
 
 
+def thresholded(maps: Tensor, phi: float | None, ddof: int) -> Tensor:
+    """Zero every value inside [mean - phi std, mean + phi std] of its own map, over all channels (Sec. 3.1), as `lib.refine.threshold`
+    does once and for all; here for maps that were cropped and flipped first, whose padding enters mean and deviation.
+
+    Args:
+        maps: (N, C, H, W).
+        phi: number of standard deviations; None leaves the maps as they are.
+        ddof: squared deviations are divided by the number of values minus this.
+
+    >>> thresholded(torch.tensor([[[[0.0, 0.0, 0.0, 1.0]]]]), 1.0, ddof=1)
+    tensor([[[[0., 0., 0., 1.]]]])
+    """
+    if phi is None:
+        return maps
+    flat = maps.flatten(1).double()
+    kept = (flat - flat.mean(1, keepdim=True)).abs() > phi * flat.std(1, correction=ddof, keepdim=True)
+    return torch.where(kept.view_as(maps), maps, 0)
+
+
 def _windows(count: int, height: int, width: int, padding: int, generator: torch.Generator) -> Tensor:
     """For each image a random window of the padded one, mirrored with probability 1/2: the places (N, H·W) of its pixels in it."""
     device = generator.device

@@ -1,0 +1,123 @@
+"""What lets a killed training go on after its last finished epoch: one file in `.resume`, outside of what DVC knows.
+
+The file holds tensors and, in its header, JSON. It is replaced as a whole after each epoch and removed when the result is written. A
+fingerprint says which training it belongs to: one with any other setting, datum, code or version does not take it up.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from dataclasses import asdict, is_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lib.training.objective import Objective
+from lib.training.run import Run
+
+FOLDER = Path(".resume")
+
+
+class Store:
+    """The file that belongs to the result `out`, for the training with this `fingerprint`."""
+
+    def __init__(self, out: Path, fingerprint: str) -> None:
+        self.path, self.fingerprint = place(out), fingerprint
+
+    def load(self, run: Run) -> None:
+        """Bring `run` to where the file says it was, if there is one of this training; say so, or why not, on standard error."""
+        if not self.path.is_file():
+            return
+        try:
+            header, tensors = _read(self.path)
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            return _say(f"{self.path} is damaged ({' '.join(str(error).split())[:100]}); training starts over")
+        if header["fingerprint"] != self.fingerprint:
+            return _say(f"{self.path} belongs to a training with other settings, data or code; training starts over")
+        run.restore(header["facts"], tensors)
+        _say(f"training resumes at epoch {len(run.history) + 1}, from {self.path}")
+
+    def save(self, run: Run) -> None:
+        """Put the file of `run` in the place of the one before; a kill at any time leaves one of the two."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        header = {"state": json.dumps({"fingerprint": self.fingerprint, "facts": run.facts()})}
+        part = self._part()
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in run.tensors().items()}, part, header)
+        os.replace(part, self.path)
+
+    def remove(self) -> None:
+        """Remove the file and the folders that it leaves empty."""
+        for path in (self.path, self._part()):
+            path.unlink(missing_ok=True)
+        for folder in self.path.parents:
+            if folder == Path(".") or not folder.is_dir() or any(folder.iterdir()):
+                break
+            folder.rmdir()
+
+    def _part(self) -> Path:
+        return self.path.with_name(self.path.name + ".part")
+
+
+def place(out: Path) -> Path:
+    """Where the state for the result `out` lies, in the current folder.
+
+    >>> print(place(Path("models/0/NR")))
+    .resume/models/0/NR.safetensors
+    """
+    full, here = out.resolve(), Path.cwd().resolve()
+    inside = full.relative_to(here if full.is_relative_to(here) else full.anchor)
+    return FOLDER / inside.with_name(inside.name + ".safetensors")
+
+
+def fingerprint(objective: Objective, **facts: Any) -> str:
+    """SHA-256 of everything that decides what a training gives: objective, `facts` (dataclasses or plain values), torch, this code."""
+    code = {name: _digest(Path(path)) for name, path in _modules().items()}
+    told = {"objective": _told(objective), "facts": _told(facts), "torch": torch.__version__, "code": code}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(path: Path | None) -> str | None:
+    """SHA-256 of a file, None for none."""
+    return None if path is None else _digest(path)
+
+
+def _modules() -> dict[str, str]:
+    """The files of all loaded modules of this project, by name."""
+    loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.items() if name.partition(".")[0] == "lib"}
+    return {name: file for name, file in loaded.items() if file is not None}
+
+
+def _told(value: Any) -> Any:
+    """`value` for JSON: settings by their fields, functions by their name."""
+    if isinstance(value, partial):
+        return [_told(value.func), _told(list(value.args)), _told(value.keywords)]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [type(value).__qualname__, _told(asdict(value))]
+    if isinstance(value, dict):
+        return {str(key): _told(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_told(entry) for entry in value]
+    if callable(value):
+        return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', repr(value))}"
+    return value if value is None or isinstance(value, (str, int, float)) else repr(value)
+
+
+def _read(path: Path) -> tuple[dict, dict[str, Tensor]]:
+    with safe_open(path, "pt") as file:
+        header = json.loads((file.metadata() or {})["state"])
+        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
