@@ -1,0 +1,72 @@
+"""What a study measures of one network."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from lib import alignment, refine, target_file
+from lib.attacks import pgd
+from lib.base import image_file, params
+from lib.base.image_file import Split
+from lib.evaluation import outcomes
+from lib.evaluation.work import Evaluation, classified
+from lib.network import batches, checkpoint, runtime
+from lib.network.model_state import evaluating
+from lib.studies.measure_file import Measures
+from lib.studies.variant import Study, Variant
+
+BATCH = 250
+
+
+def measures(folder: Path, images: Path, targets: Path | None, reference: Path, study: Study, variant: Variant, seed: int) -> Measures:
+    """Measure the network in `folder`: accuracy on all test images, attacks on the first, gradients on train images.
+
+    Args:
+        targets: the network's own target interpretations; `reference`: those that every network is compared with.
+    """
+    device = runtime.start(seed, "analysis")
+    network = checkpoint.read(folder, device)
+    train, test = image_file.read(images, "train"), image_file.read(images, "test")
+    with evaluating(network):
+        clean = classified(network, batches.on_device(test, device), BATCH)
+    found = _attacked(network, test, study, variant, device)
+    norm, own, shared = _gradients(network, train, targets, reference, study, device)
+    return Measures(clean, found["strict"], found["paper"], norm, shared, own, validation_loss(folder))
+
+
+def _attacked(network: nn.Module, test: Split, study: Study, variant: Variant, device: torch.device) -> dict[str, np.ndarray]:
+    """How far each of the first test images stands under the strict and under the paper's attack, (m,) each.
+
+    A variant that changes rules of the paper's attack is about that attack: what stands under it counts in both places.
+    """
+    attack = {**study.attack, "paper": {**study.attack["paper"], **(variant.attack or {})}}
+    settings = params.parse(pgd.Settings, attack, "study: attack")
+    plan = Evaluation(study.images, study.images * settings.restarts)
+    found = outcomes.outcomes(network, test, variant.row, 0, "pgd", settings, [variant.threat or study.threat], plan, device)
+    scores = {record.semantics: record.per_image for record in found.records if record.attack != "fgsm"}
+    return scores if variant.attack is None else {"strict": scores["paper"], "paper": scores["paper"]}
+
+
+def _gradients(
+    network: nn.Module, train: Split, targets: Path | None, reference: Path, study: Study, device: torch.device
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Norm of the label logit's gradient, its cosine with the own targets and with the reference, each (n,)."""
+    plan = alignment.Plan(study.gradients, 0, BATCH, "reference")
+    data = batches.on_device(train, device).take(slice(0, study.gradients))
+    own = None if targets is None else _maps(targets, train, len(data))
+    found = alignment.gradients(network, data, _maps(reference, train, len(data)), own, plan)
+    return found.label_norm, found.cosine_target, found.cosine_reference
+
+
+def _maps(path: Path, train: Split, count: int) -> np.ndarray:
+    header, maps = target_file.read(path, train)
+    return refine.finished(header.provenance, maps[:count])
+
+
+def validation_loss(folder: Path) -> float:
+    """Validation loss of the epoch whose weights were kept."""
+    with (folder / "history.csv").open(newline="") as file:
+        return next(float(line["validation_loss"]) for line in csv.DictReader(file) if int(line["selected"]))

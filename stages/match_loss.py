@@ -1,0 +1,36 @@
+"""Find the strength at which a method's validation loss is that of IR(R,SmG), by bisection, for every seed; train and measure there.
+
+VARIANT names an entry of section `variants` in the study's file; its `scale` lists the parameters that the strength multiplies.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from lib.base import params
+from lib.base.command import command, result, source
+from lib.studies import matched, measure_file, variant
+from lib.studies.chain import Chain
+from lib.studies.matching import Search
+
+
+@command(__doc__)
+@click.argument("name", metavar="VARIANT")
+@source("--study", "YAML file of the study, with a section `search`.")
+@source("--images", "Image file made by prepare-data.")
+@source("--base", "Folder of prepare-studies, one folder per seed.")
+@result("HDF5 file of measures.")
+def main(name: str, study: Path, images: Path, base: Path, out: Path) -> None:
+    plan, variants = variant.read(study)
+    search = params.parse(Search, params.parsed(study.resolve()).get("search"), f"{study}: search")
+    chosen = variant.chosen(variants, name, study)
+    found = {}
+    for seed in plan.seeds:
+        with TemporaryDirectory() as folder:
+            found[seed] = matched.matched(Chain(seed, images, Path(folder), base / str(seed)), chosen, plan, search)
+    measure_file.write(out, name, found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The studies' dvc.yaml files tell the truth, and nothing of them runs by `dvc repro` alone."""
+
+import ast
+import re
+from functools import cache
+
+import pytest
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+from project import ROOT
+from ruamel.yaml import YAML
+from test_pipeline import families, imported, listed
+
+FILES = ("studies/dvc.yaml", "studies/audit/dvc.yaml", "studies/beyond/dvc.yaml", "studies/matched/dvc.yaml")
+RUN = re.compile(r"run\(\"(\w+)\"")
+
+
+@cache
+def stages() -> dict[str, PipelineStage]:
+    """One instance of every kind of stage, by file and kind."""
+    with Repo(str(ROOT)) as repo:
+        found = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage) and stage.path_in_repo in FILES]
+    return {f"{stage.path_in_repo}:{stage.name.partition('@')[0]}": stage for stage in found}
+
+
+def closure(stage: PipelineStage) -> set[str]:
+    """The stage's file and everything that it can reach: imports, commands that it runs, and every file of a family it chooses from."""
+    module = re.search(r"python -m (stages\.\w+)", stage.cmd)
+    assert module is not None
+    found: set[str] = set()
+    waiting = [module.group(1)]
+    while waiting:
+        file = ROOT / (waiting.pop().replace(".", "/") + ".py")
+        name = str(file.relative_to(ROOT))
+        if not file.is_file() or name in found:
+            continue
+        found.add(name)
+        text = file.read_text()
+        waiting += imported(ast.parse(text))
+        if "gather" not in stage.cmd:
+            waiting += [
+                f"{family}.{path.stem}" for family in families(text) for path in (ROOT / family.replace(".", "/")).glob("[a-z]*.py")
+            ]
+            waiting += [f"stages.{name}" for name in commands(text)]
+    return found
+
+
+def commands(text: str) -> list[str]:
+    """The stages that a chain runs: by their names, and those that a variant may name."""
+    return RUN.findall(text) + (["train_teacher", "train_at", "train_jr", "train_ir", "train_distilled"] if "variant.stage" in text else [])
+
+
+@pytest.mark.parametrize("name", stages())
+def test_a_stage_of_a_study_lists_the_code_that_it_can_reach(name: str) -> None:
+    stage = stages()[name]
+    needed = closure(stage)
+    if "prepare" in name:  # prepares teachers, their maps by the shipped methods, and one student
+        needed = {file for file in needed if not file.startswith(("lib/sources", "lib/nulls"))}
+        unused = ("make_targets", "disturb_targets", "initial_network", "permute_targets", "train_at", "train_jr", "train_distilled")
+        needed -= {f"stages/{name}.py" for name in unused}
+    found = set(listed(stage))
+    needed = {file for file in needed if not file.startswith("lib/suites/") or file == "lib/suites/pgd.py"}
+    assert needed <= found
+    assert all(file.startswith(("lib/attacks/", "lib/evaluation/", "lib/studies/", "lib/base/", "lib/network")) for file in found - needed)
+
+
+def test_every_study_has_its_stages() -> None:
+    assert {name.split(":")[0] for name in stages()} == set(FILES)
+
+
+def test_the_main_pipeline_does_not_read_what_a_study_writes() -> None:
+    with Repo(str(ROOT)) as repo:
+        main = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage) and stage.path_in_repo == "dvc.yaml"]
+    for stage in main:
+        read = [dep.def_path for dep in stage.deps]
+        assert "results" not in read and not any(path.startswith(("results/studies", "studies")) for path in read), stage.name
+
+
+def test_studies_take_their_seeds_from_the_same_list() -> None:
+    shared = YAML(typ="safe").load((ROOT / "studies/dvc.yaml").read_text())["vars"][1]["seeds"]
+    for name in ("audit", "beyond", "matched"):
+        assert YAML(typ="safe").load((ROOT / f"studies/{name}/params.yaml").read_text())["study"]["seeds"] == shared
