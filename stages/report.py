@@ -20,11 +20,15 @@ from lib.report import (
     claims,
     contrasts,
     curve_figures,
+    effects,
     figures,
+    further,
     galleries,
     gate,
     page,
+    published_folder,
     series,
+    studies,
     survival,
     table_formats,
     tables,
@@ -33,8 +37,10 @@ from lib.report import (
 )
 from lib.report.claims import Claim
 from lib.report.contrasts import Contrast
+from lib.report.effects import Change
 from lib.report.figures import Picture
 from lib.report.gate import Gate
+from lib.report.published_folder import Published
 from lib.report.results import Evidence, read
 from lib.report.rows import seeds
 from lib.report.survival import Survival
@@ -50,12 +56,15 @@ class Findings:
     contrasts: list[Contrast]
     claims: list[Claim]
     survival: Survival | None
+    published: dict[str, Published]
+    effects: dict[str, list[Change]]
 
     @staticmethod
-    def of(evidence: Evidence) -> "Findings":
-        """All findings of the evidence."""
+    def of(evidence: Evidence, published: dict[str, Published]) -> "Findings":
+        """All findings of the evidence, and of what has been published."""
         judged, compared = gate.gate(evidence), contrasts.contrasts(evidence)
-        return Findings(tables.build(evidence), judged, compared, claims.claims(evidence), survival.survival(evidence))
+        own = tables.build(evidence), judged, compared, claims.claims(evidence), survival.survival(evidence)
+        return Findings(*own, published, studies.effects_of(published))
 
 
 @command(__doc__)
@@ -64,11 +73,12 @@ class Findings:
 @source("--results", "Folder of the attacks' outcomes.")
 @source("--transfer", "Folder of the transfer attacks' outcomes.")
 @source("--gradients", "Folder of the gradient measurements.")
+@click.option("--published", type=click.Path(exists=True, path_type=Path), help="Folder of published studies and larger runs.")
 @result("Folder of the report; files of other names in it are left alone.")
-def main(images: Path, targets: Path, results: Path, transfer: Path, gradients: Path, out: Path) -> None:
+def main(images: Path, targets: Path, results: Path, transfer: Path, gradients: Path, published: Path | None, out: Path) -> None:
     train = image_file.read(images, "train")
     evidence = read(results, transfer, gradients, image_file.read(images, "test"))
-    found = Findings.of(evidence)
+    found = Findings.of(evidence, published_folder.read(published))
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -92,7 +102,8 @@ def write(evidence: Evidence, found: Findings, train: Split, targets: Path, fold
     (folder / "table1.tex").write_text(table_formats.to_latex(found.table), encoding="utf-8")
     pictures = draw(evidence, train, targets / str(seeds()[0]), folder / "figures")
     judged = (found.survival, found.gate, black, found.claims, found.contrasts)
-    text = page.render(evidence, len(train), found.table, pictures, folder / "figures", *judged)
+    beside = further.section(found.published, found.effects, folder / "figures")
+    text = page.render(evidence, len(train), found.table, pictures, folder / "figures", *judged, beside)
     (folder / "index.html").write_text(text, encoding="utf-8")
 
 
@@ -108,6 +119,7 @@ def frames(evidence: Evidence, found: Findings, black: black_box.Table) -> dict[
         "table1": tables.to_frame(found.table),
         "claims": claims.to_frame(found.claims),
         "contrasts": contrasts.to_frame(found.contrasts),
+        "effects": effects.to_frame(found.effects),
     }
 
 

@@ -58,7 +58,7 @@ def make(
     for section in rows.TRAINED_BY:
         document[section] = {row: settings for row, settings in document[section].items() if row not in without}
     Path("params.yaml").write_text(json.dumps(document))
-    params._document.cache_clear()
+    params.parsed.cache_clear()
     shares = {row: share.get(row, 0.5) for row in rows.rows()} if isinstance(share, dict) else {}
     per_seed = outcomes(share if callable(share) else lambda row, column, seed: shares[row], semantics, asked)
     gradients = [(row, seed, norms(row, seed), norms(row, seed) / 3, 0.5, cosines(row, seed)) for row in rows.rows() for seed in seeds]

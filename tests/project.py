@@ -19,7 +19,7 @@ ROWS = ("NR", "R", "AT25", "JR", "NR_simple", "R_simple", "R_smoothgrad", "R_smo
 
 def copy(folder: Path) -> Path:
     """What a clone would hold, without history, environment or results."""
-    for name in ("lib", "stages", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
+    for name in ("lib", "stages", "results/published", "dvc.yaml", "params.yaml", "presets.yaml", ".dvcignore", ".gitignore"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

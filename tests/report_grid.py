@@ -47,7 +47,7 @@ def make(shares: dict[str, float] | None = None, scale: str = "quick", **changes
             node = node[name]
         node[last] = entry
     Path("params.yaml").write_text(json.dumps(document))
-    params._document.cache_clear()
+    params.parsed.cache_clear()
     write_images()
     for seed in rows.seeds():
         write_targets(seed)

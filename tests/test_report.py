@@ -147,7 +147,7 @@ def test_a_second_run_into_a_full_folder_writes_the_same_bytes_and_touches_nothi
     Path("again/figures/old.png").write_text("stale")
     assert run("again").exit_code == 0
     files = {path.relative_to(written) for path in written.rglob("*") if path.is_file()}
-    assert len(files) == 28
+    assert len(files) == 29
     assert {path.relative_to("again") for path in Path("again").rglob("*") if path.is_file()} == files | {Path("README.md")}
     assert [file for file in files if (written / file).read_bytes() != ("again" / file).read_bytes()] == []
     assert Path("again/README.md").read_text() == "mine"
@@ -176,7 +176,7 @@ def test_rows_that_were_removed_from_the_parameters_do_not_reach_the_report(grid
     document = json.loads(Path("params.yaml").read_text())
     del document["rows"]["JR"], document["jr"]["JR"]
     Path("params.yaml").write_text(json.dumps(document))
-    report_grid.params._document.cache_clear()
+    report_grid.params.parsed.cache_clear()
     with pytest.raises(InputError, match=r"left over: (results/(attacks|transfer)/[01]/JR(.together)?.h5(, )?){4}$"):
         report_grid.read()
 
@@ -230,7 +230,7 @@ def test_transfer_on_other_images_than_asked_for_is_refused(grid):
     document = json.loads(Path("params.yaml").read_text())
     document["transfer"]["images"] = 30
     Path("params.yaml").write_text(json.dumps(document))
-    report_grid.params._document.cache_clear()
+    report_grid.params.parsed.cache_clear()
     with pytest.raises(InputError, match="the outcomes are of 40 images, but transfer.images asks for 30"):
         report_grid.read()
 

@@ -1,5 +1,6 @@
 """Studies: a variant is the pipeline itself under changed parameters, and what a change does not touch is not made again."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -114,9 +115,10 @@ def test_what_is_wrong_in_a_study_is_said_in_one_sentence(tmp_path: Path) -> Non
         ("method: smoothgrad}", "method: smoothgrad, null: blur}", "unknown keys None"),
     ]:
         assert before in text
-        (tmp_path / "params.yaml").write_text(text.replace(before, after))
+        path = tmp_path / f"{abs(hash(after))}.yaml"
+        path.write_text(text.replace(before, after))
         with pytest.raises(InputError, match=sentence):
-            variant.read(tmp_path / "params.yaml")
+            variant.read(path)
     with pytest.raises(InputError, match="has no variant 'nobody', it has ir, "):
         variant.chosen(study()[1], "nobody", Path("studies/audit/params.yaml"))
 
@@ -217,6 +219,14 @@ def test_the_commands_from_preparation_to_the_table(folder: Path, tmp_path: Path
     assert (frame["n_clean"] == 30).all() and (frame["n_attacked"] == 10).all()
     assert frame["cosine_target"].isna().tolist() == [False] * 4 + [True] * 2
     assert list(frame["norm"]) == ["linf"] * 4 + ["l2"] * 2
+
+
+def test_a_command_that_runs_others_is_timed_once(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("STAGE_TIMES", str(tmp_path / "times.jsonl"))
+    call = ["0", "--images", "images.h5", "--out", str(tmp_path / "base")]
+    assert CliRunner().invoke(prepare_studies.main, call).exit_code == 0
+    assert len((tmp_path / "times.jsonl").read_text().splitlines()) == 1
+    assert os.environ["STAGE_TIMES"] == str(tmp_path / "times.jsonl")
 
 
 def test_the_table_is_what_the_files_hold(tmp_path: Path) -> None:

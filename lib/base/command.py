@@ -43,15 +43,21 @@ def result(help: str = "Where the result goes; it appears there only when comple
 
 @contextmanager
 def _timed() -> Iterator[None]:
-    """Where STAGE_TIMES names a file, add a line to it (Linux): the stage, seconds from process start to here, seconds of work."""
-    log = os.environ.get("STAGE_TIMES")
+    """Where STAGE_TIMES names a file, add a line to it (Linux): the stage, seconds from process start to here, seconds of work.
+
+    A command that runs others in its process counts once.
+    """
+    log = os.environ.pop("STAGE_TIMES", None)
     if log is None:
         yield
         return
     entered = time.clock_gettime(time.CLOCK_BOOTTIME)
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])  # when the process started, after boot
     startup = entered - ticks / os.sysconf("SC_CLK_TCK")
-    yield
+    try:
+        yield
+    finally:
+        os.environ["STAGE_TIMES"] = log
     work = time.clock_gettime(time.CLOCK_BOOTTIME) - entered
     line = {"stage": os.environ.get("DVC_STAGE", "?"), "startup": startup, "work": work}
     with open(log, "a") as file:

@@ -1,6 +1,5 @@
 """The report as one self-contained HTML page: it loads nothing, so that it can be mailed or opened years later."""
 
-from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from lib.report.results import Evidence
 from lib.report.series import headline_columns
 from lib.report.statistics import wilson
 from lib.report.tables import Table
+from lib.report.templates import inlined
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 ALL = "worst"  # the bar of all attacks together
@@ -47,8 +47,9 @@ def render(
     black: black_box.Table,
     claims: list[Claim],
     contrasts: list[Contrast],
+    further: Markup,
 ) -> str:
-    """The page as text; `folder` holds the pictures' files, which go into the page itself."""
+    """The page as text; `folder` holds the pictures' files, which go into the page itself. `further`: studies and larger runs."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f}"
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
@@ -63,11 +64,12 @@ def render(
         table=table,
         black=black,
         gate=gate.to_html(judged),
-        pictures=[(picture, _inlined(picture, folder)) for picture in pictures],
+        pictures=[(picture, inlined(picture, folder)) for picture in pictures],
         attacks=_attacks(),
         measured={name: SEMANTICS.get(name, name) for name in headline_columns(evidence)},
         bars={name: SEMANTICS.get(name, name) for name in headline_columns(evidence)} | {ALL: "all attacks together, image by image"},
         claims=claim_table.to_html(claims, contrasts, evidence),
+        further=further,
     )
 
 
@@ -125,9 +127,3 @@ def _plain(value: object) -> str:
     if isinstance(value, dict):
         return " and ".join(f"{key} {entry}" for key, entry in value.items())
     return "all" if value is None else " and ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _inlined(picture: Picture, folder: Path) -> Markup:
-    suffix, kind = ("svg", "svg+xml") if picture.vector else ("png", "png")
-    data = b64encode((folder / f"{picture.name}.{suffix}").read_bytes()).decode("ascii")
-    return Markup(f"data:image/{kind};base64,{data}")

@@ -58,6 +58,9 @@ class Chain:
 
     def student(self, variant: Variant) -> Path:
         """The folder of the variant's own network."""
+        if variant.stage == "train_teacher":
+            with params.changed(variant.student):
+                return self.teacher(variant.row)
         options: dict[str, Path] = {"images": self.images}
         if variant.targets:
             options["targets"] = self.targets(variant.targets)

@@ -1,0 +1,207 @@
+"""What a change of the training does: a variant minus its base under the same seeds, with Student's t over the seeds.
+
+The tables of the studies hold one number per network, so an interval over the test images cannot be had from them. All networks of a
+study are attacked on the same images, which leaves the seeds as the only replication.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from math import isfinite, log, nan, sqrt
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtr
+
+from lib.base.errors import require
+from lib.report.findings import signed
+from lib.report.statistics import CONFIDENCE, holm, t_half_width
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of a study's table, what it is called, the unit of its effects, and whether these are ratios."""
+
+    column: str
+    title: str
+    unit: str
+    factor: float = 1.0
+    ratio: bool = False
+
+
+MEASURES = {
+    "robust": Measure("robust", "strict attack", "points", 100),
+    "paper": Measure("paper", "paper’s attack", "points", 100),
+    "clean": Measure("clean", "clean", "points", 100),
+    "norm": Measure("label_norm", "gradient norm", "ratio", ratio=True),
+    "cosine": Measure("cosine_reference", "cosine with reference", "cosine"),
+}
+COLUMNS = ["study", "variant", "group", "label", "base", "measure", "unit", "seeds", "per_seed"]
+COLUMNS += ["effect", "low", "high", "df", "p", "p_holm", "excludes_none", "excludes_none_holm"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One measure of one variant against its base: the difference or, of norms, the ratio. `per_seed` holds it for every seed.
+
+    `low` to `high` is Student's t interval with `df` degrees of freedom, of a ratio that of its logarithm; NaN for a single seed.
+    A ratio is the geometric mean over the seeds, NaN where a norm is zero.
+    `p` is the t test's against no effect, `adjusted` with Holm's correction over all variants of the study.
+    """
+
+    measure: str
+    per_seed: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+    df: int
+    p: float
+    adjusted: float = nan
+
+    @property
+    def none(self) -> float:
+        """The value that means no effect."""
+        return 1.0 if MEASURES[self.measure].ratio else 0.0
+
+    @property
+    def size(self) -> float:
+        """How far from no effect, whichever way; of a ratio the size of its logarithm. -1 where there is no number."""
+        if not isfinite(self.mean):
+            return -1.0
+        return abs(log(self.mean) if MEASURES[self.measure].ratio else self.mean)
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval excludes no effect; never where all seeds agree to the last digit, whose spread says nothing."""
+        return self.high > self.low and not self.low <= self.none <= self.high
+
+    @property
+    def withstands(self) -> bool:
+        """Whether that also holds after Holm's correction."""
+        return self.clear and self.adjusted < 1 - CONFIDENCE
+
+    @property
+    def shown(self) -> str:
+        """The effect as the tables have it: `+3.1`, `×0.82`, `−0.12`."""
+        return self.written(self.mean)
+
+    @property
+    def interval(self) -> str:
+        """`[−1.2, +7.4]`; nothing where there is none."""
+        return f"[{self.written(self.low)}, {self.written(self.high)}]" if isfinite(self.low) else ""
+
+    def written(self, value: float) -> str:
+        """A number of this effect's kind as people print it."""
+        if not isfinite(value):
+            return "–"
+        if MEASURES[self.measure].ratio:
+            return f"×{value:.2f}" if value < 100 else f"×{value:.0f}"
+        digits = 1 if MEASURES[self.measure].unit == "points" else 2
+        return signed(round(value, digits) + 0.0, digits)  # the sum makes -0.0 positive
+
+
+@dataclass(frozen=True)
+class Change:
+    """A variant beside its `base`, which is called `against`, measure by measure."""
+
+    variant: str
+    group: str
+    label: str
+    base: str
+    against: str
+    seeds: tuple[int, ...]
+    effects: dict[str, Effect]
+
+
+def changes(frame: pd.DataFrame) -> list[Change]:
+    """Every variant of a study's table that has a base there, in the table's order; Holm's correction runs over each measure."""
+    variants = {name: lines for name, lines in frame.groupby("variant", sort=False)}
+    found = [_change(str(name), lines, variants) for name, lines in variants.items() if lines["base"].iloc[0] in variants]
+    adjusted = {measure: holm([change.effects[measure].p for change in found]) for measure in MEASURES}
+    return [replace(change, effects=_adjusted(change, adjusted, index)) for index, change in enumerate(found)]
+
+
+def effect(measure: str, variant: np.ndarray, base: np.ndarray) -> Effect:
+    """One measure of a variant against its base, both (seeds,) in the order of the seeds.
+
+    >>> found = effect("robust", np.array([0.5, 0.6, 0.7]), np.array([0.4, 0.4, 0.4]))
+    >>> found.shown, found.interval, found.df, round(found.p, 4)
+    ('+20.0', '[−4.8, +44.8]', 2, 0.0742)
+    """
+    kind = MEASURES[measure]
+    positive = (np.minimum(variant, base) > 0).all()
+    logs = np.log(variant) - np.log(base) if kind.ratio and positive else np.full(len(variant), nan)
+    values = logs if kind.ratio else kind.factor * (variant - base)
+    mean, half, back = float(values.mean()), _half(values), np.exp if kind.ratio else np.asarray
+    low, high = (float(back(mean + side * half)) for side in (-1, 1))
+    return Effect(measure, tuple(back(values).tolist()), float(back(mean)), low, high, len(values) - 1, t_test(values))
+
+
+def t_test(values: np.ndarray) -> float:
+    """Two-sided p value of Student's t test that the mean of `values` (n,) is zero.
+
+    One value, or values that are all the same to rounding, have no spread to hold the mean against: the p value is then 1, as it is
+    where a value is NaN.
+
+    >>> round(t_test(np.array([1.0, 2.0, 3.0])), 4)
+    0.0742
+    """
+    if len(values) < 2 or _same(values) or not np.isfinite(values).all():
+        return 1.0
+    t = abs(values.mean()) / (values.std(ddof=1) / sqrt(len(values)))
+    return float(2 * stdtr(len(values) - 1, -t))
+
+
+def to_frame(studies: dict[str, list[Change]]) -> pd.DataFrame:
+    """One line per study, variant and measure; what each seed gave stands in one cell, in the order of the seeds."""
+    lines = [_line(study, change, one) for study, found in studies.items() for change in found for one in change.effects.values()]
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def within(one: Effect, margin: float) -> bool:
+    """Whether the whole interval lies closer to no effect than `margin` (points).
+
+    >>> within(effect("clean", np.array([0.51, 0.50, 0.51]), np.array([0.5, 0.5, 0.5])), 5.0)
+    True
+    """
+    return one.low > -margin and one.high < margin
+
+
+def _change(name: str, lines: pd.DataFrame, variants: dict) -> Change:
+    first = lines.iloc[0]
+    both = lines.merge(variants[first["base"]], on="seed", suffixes=("", "_base")).sort_values("seed")
+    require(len(both) > 0, f"variant {name} and its base {first['base']} must share a seed, they have none in common")
+    found = {}
+    for measure, kind in MEASURES.items():
+        found[measure] = effect(measure, both[kind.column].to_numpy(float), both[f"{kind.column}_base"].to_numpy(float))
+    return Change(name, first["group"], first["label"], first["base"], both["label_base"].iloc[0], tuple(both["seed"].tolist()), found)
+
+
+def _adjusted(change: Change, adjusted: dict[str, list[float]], index: int) -> dict[str, Effect]:
+    return {measure: replace(one, adjusted=adjusted[measure][index]) for measure, one in change.effects.items()}
+
+
+def _half(values: np.ndarray) -> float:
+    if len(values) < 2:
+        return nan
+    return 0.0 if _same(values) else t_half_width(values.tolist())
+
+
+def _same(values: np.ndarray) -> bool:
+    return bool(np.ptp(values) < 1e-9 * max(1.0, float(np.abs(values).max())))
+
+
+def _line(study: str, change: Change, one: Effect) -> dict[str, object]:
+    described = {key: value for key, value in asdict(change).items() if key in ("variant", "group", "label", "base")}
+    return {"study": study, **described} | {
+        "measure": MEASURES[one.measure].column,
+        "unit": MEASURES[one.measure].unit,
+        "seeds": " ".join(map(str, change.seeds)),
+        "per_seed": " ".join(f"{value:.4g}" for value in one.per_seed),
+        "effect": round(one.mean, 4),
+        "low": round(one.low, 4),
+        "high": round(one.high, 4),
+        "df": one.df,
+        "p": float(f"{one.p:.4g}"),
+        "p_holm": float(f"{one.adjusted:.4g}"),
+        "excludes_none": one.clear,
+        "excludes_none_holm": one.withstands,
+    }

@@ -1,0 +1,132 @@
+"""What results/published holds: small copies of studies and of larger runs, kept in Git, which the report reads and never makes.
+
+Each folder has about.json, params.yaml and its tables, and may have notes.md. tools/publish.py writes them.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+from lib.base import params
+from lib.base.errors import InputError, require
+
+STUDIES = ("audit", "beyond", "matched")
+ABOUT, PARAMS, NOTES = "about.json", "params.yaml", "notes.md"
+MEASURES, ACCURACIES, GRADIENTS = "measures.csv", "accuracies.csv", "gradients.csv"
+TEXT = ("variant", "group", "label", "base", "dataset", "row", "technique", "semantics", "attack", "norm")  # other columns are numbers
+
+
+@dataclass(frozen=True)
+class About:
+    """Where numbers come from. `missing` says what is not there of what params.yaml asks for, `left_out` what was not copied and why.
+
+    commit, committed, edited: the last commit that changed code or parameters, its date, and whether there were edits beside it.
+    measured: the dates of the oldest and the newest file of results. environment: of the machine that published.
+    """
+
+    kind: Literal["study", "run"]
+    name: str
+    command: str
+    dataset: str
+    preset: str
+    seeds: list[int]
+    complete: bool
+    missing: list[str]
+    left_out: list[str]
+    commit: str
+    committed: str
+    edited: bool
+    measured: list[str]
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Published:
+    """One folder: `document` is its params.yaml, `table` measures.csv of a study or accuracies.csv of a run, `gradients` a run's, if there;
+    `notes` paragraphs.
+    """
+
+    about: About
+    document: dict
+    table: pd.DataFrame
+    gradients: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def read(folder: Path | None) -> dict[str, Published]:
+    """Everything in the folder by name, in the order of the names; nothing without a folder."""
+    if folder is None:
+        return {}
+    places = [path.parent for path in sorted(folder.glob(f"*/{ABOUT}")) if not path.parent.name.startswith(".")]
+    return {place.name: _read(place) for place in places}
+
+
+def runs(found: dict[str, Published]) -> list[Published]:
+    """All that are runs of the whole pipeline."""
+    return [one for one in found.values() if one.about.kind == "run"]
+
+
+def paragraphs(text: str) -> tuple[str, ...]:
+    """Blocks of text between empty lines, each on one line.
+
+    >>> paragraphs("One\\nand more.\\n\\n\\nTwo.")
+    ('One and more.', 'Two.')
+    """
+    return tuple(" ".join(block.split()) for block in re.split(r"\n\s*\n", text) if block.strip())
+
+
+def provenance(about: About) -> str:
+    """Where the numbers come from, in one sentence or two."""
+    machine = about.environment
+    edits = " with edits" if about.edited else ""
+    words = f"Made by {about.command} on {about.dataset}, preset {about.preset}, seeds {_listed(about.seeds)}, with the code of commit "
+    words += f"{about.commit[:7]}{edits} ({about.committed[:10]}); published on {machine.get('device', 'an unknown device')}, "
+    words += f"{machine.get('cpu', 'unknown CPU')}, torch {machine.get('torch', 'unknown')}."
+    return words + ("" if about.complete else f" Not complete: {_some(about.missing)} missing.")
+
+
+def _read(folder: Path) -> Published:
+    about = _about(folder / ABOUT)
+    require(about.name == folder.name, f"{folder / ABOUT} should be about {folder.name}, it says {about.name}")
+    kind = "study" if about.name in STUDIES else "run"
+    require(about.kind == kind, f"{folder / ABOUT} should be about a {kind}, as its name is {about.name}, it says {about.kind}")
+    table = _table(folder / (MEASURES if about.kind == "study" else ACCURACIES))
+    gradients = _table(folder / GRADIENTS) if (folder / GRADIENTS).is_file() else pd.DataFrame()
+    require((folder / PARAMS).is_file(), f"expected the parameters at {folder / PARAMS}, found nothing there")
+    document = YAML(typ="safe").load((folder / PARAMS).read_text(encoding="utf-8"))
+    notes = folder / NOTES
+    return Published(about, document, table, gradients, paragraphs(notes.read_text(encoding="utf-8")) if notes.is_file() else ())
+
+
+def _about(path: Path) -> About:
+    try:
+        return params.parse(About, json.loads(path.read_text(encoding="utf-8")), str(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+
+
+def _table(path: Path) -> pd.DataFrame:
+    require(path.is_file(), f"expected a table at {path}, found nothing there")
+    frame = pd.read_csv(path, keep_default_na=False, dtype=str)
+    return frame.assign(**{name: pd.to_numeric(frame[name]) for name in frame.columns if name not in TEXT})
+
+
+def _listed(seeds: list[int]) -> str:
+    return ", ".join(map(str, seeds))
+
+
+def _some(names: list[str], most: int = 6) -> str:
+    """The first few of many names.
+
+    >>> _some(["a", "b", "c"], 2)
+    'a, b and 1 more are'
+    """
+    if len(names) == 1:
+        return f"{names[0]} is"
+    rest = len(names) - most
+    return f"{', '.join(names[:most])} and {rest} more are" if rest > 0 else f"{', '.join(names)} are"

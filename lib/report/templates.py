@@ -1,0 +1,25 @@
+"""Parts of the page from templates of their own, and pictures inside the page."""
+
+from base64 import b64encode
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from lib.report.figures import Picture
+from lib.report.findings import signed
+
+
+def rendered(template: str, **values: object) -> Markup:
+    """The `template` beside this file, filled in; everything that is not markup is escaped."""
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["points"] = signed
+    return Markup(environment.get_template(template).render(**values))
+
+
+def inlined(picture: Picture, folder: Path) -> Markup:
+    """The picture's file in `folder` as a data URI."""
+    suffix, kind = ("svg", "svg+xml") if picture.vector else ("png", "png")
+    data = b64encode((folder / f"{picture.name}.{suffix}").read_bytes()).decode("ascii")
+    return Markup(f"data:image/{kind};base64,{data}")

@@ -1,0 +1,270 @@
+"""The sections of the page on studies and larger runs: what they say follows from the published tables."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import report_grid
+import study_grid
+from click.testing import CliRunner
+
+from lib.base.errors import InputError
+from lib.report import further, grid_figures, larger_runs, published_folder, studies, study_figures, study_sentences
+from lib.report.effects import Change, changes
+from lib.report.published_folder import Published
+from stages import report
+
+PUBLISHED = study_grid.PUBLISHED
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def level(name: str, entry: dict, seed: int) -> dict[str, float]:
+    """Every network is like its base, but for the first letter of a seed's luck: none."""
+    return {"strength": 1.0, "trials": 1, "wanted_loss": 0.2, "matched": 1.0} if entry.get("scale") else {}
+
+
+def raised(variant: str, points: tuple[float, ...], column: str = "robust") -> study_grid.Formula:
+    """One variant is so many points above everything else, seed by seed."""
+
+    def formula(name: str, entry: dict, seed: int) -> dict[str, float]:
+        ordinary = study_grid.ordinary(seed)[column]
+        return level(name, entry, seed) | ({column: ordinary + points[seed] / 100} if name == variant else {})
+
+    return formula
+
+
+def effects(study: str, formula: study_grid.Formula) -> list[Change]:
+    return changes(study_grid.frame(study, formula))
+
+
+def page(*names: str, notes: str = "") -> str:
+    """The sections of these studies, made from luck."""
+    for name in names:
+        study_grid.publish(name, study_grid.frame(name, study_grid.drawn_from(3)), notes)
+    found = published_folder.read(PUBLISHED if names else None)
+    return str(further.section(found, studies.effects_of(found), Path("figures")))
+
+
+def write_run(frame: pd.DataFrame, **about: object) -> Published:
+    """A published run of the quick scale with these accuracies."""
+    place = PUBLISHED / "some_run"
+    place.mkdir(parents=True)
+    frame.to_csv(place / "accuracies.csv", index=False)
+    (place / "params.yaml").write_text((study_grid.ROOT / "scales/quick.yaml").read_text())
+    described = {"kind": "run", "name": "some_run", "command": "dvc repro", "seeds": [0, 1]} | study_grid.ABOUT | about
+    (place / "about.json").write_text(json.dumps(described))
+    return published_folder.read(PUBLISHED)["some_run"]
+
+
+def accuracy(row: str, seed: int, share: float, semantics: str = "paper", n: int = 100) -> dict[str, object]:
+    """One line of accuracies.csv: PGD at L∞ 0.2."""
+    described = {"dataset": "mnist5k", "row": row, "technique": row, "seed": seed, "semantics": semantics, "attack": "pgd40"}
+    return described | {"norm": "linf", "epsilon": 0.2, "accuracy": share, "n": n}
+
+
+def test_the_audit_names_the_switch_that_moves_every_seed_and_calls_the_others_small() -> None:
+    found = effects("audit", raised("ir_nesterov", (10, 11, 12)))
+    words = " ".join(study_sentences.audit_words(study_sentences.ranked(found)))
+    assert f"Of {len(found)} switches one has an interval that excludes no effect" in words
+    assert "“Nesterov momentum, teacher and student” (+11.0)" in words
+    assert f"Small at most is the effect of {len(found) - 1}, whose intervals lie within ±5 points" in words
+    assert study_sentences.ranked(found)[0].variant == "ir_nesterov"
+
+
+def test_a_switch_that_moves_the_seeds_in_both_directions_is_left_open() -> None:
+    words = " ".join(study_sentences.audit_words(effects("audit", raised("ir_nesterov", (-20, 3, 20)))))
+    assert "none has an interval over the seeds that excludes no effect" in words
+    assert "Of the other one nothing can be said" in words and "+" not in words
+
+
+def test_holm_takes_back_what_three_seeds_suggest() -> None:
+    """p is 0.035 for one of more than thirty switches."""
+    words = " ".join(study_sentences.audit_words(effects("audit", raised("ir_nesterov", (4, 6, 8)))))
+    assert "(+6.0)" in words and "After Holm’s correction none remains." in words
+    kept = " ".join(study_sentences.audit_words(effects("audit", raised("ir_nesterov", (10, 10.01, 10.02)))))
+    assert "After Holm’s correction it remains." in kept
+
+
+def test_a_switch_that_moves_only_the_gradients_is_said_to_do_so() -> None:
+    found = effects("audit", raised("ir_nesterov", (110, 111, 112), "label_norm"))
+    words = " ".join(study_sentences.audit_words(found))
+    assert (
+        "size of the gradients changes, without a visible change of robust accuracy, with: “Nesterov momentum, teacher and student”."
+        in words
+    )
+
+
+def test_a_group_is_described_against_its_own_base() -> None:
+    found = [change for change in effects("beyond", raised("blur", (-10, -11, -12))) if change.group == "nulls"]
+    words = study_sentences.group_words(found)
+    assert words.startswith("Less robust than IR(R,SmG), with an interval that excludes zero: “blurred, σ = 1.5 pixels” (−11.0);")
+    assert "undecided: pixels permuted" in words
+    activations = [change for change in effects("beyond", raised("jr_silu", (10, 11, 12))) if change.group == "smooth activations"]
+    assert study_sentences.group_words(activations).startswith("More robust than what each is compared with")
+
+
+def test_a_group_that_nothing_is_decided_in_says_so() -> None:
+    found = [change for change in effects("beyond", level) if change.group == "distillation"]
+    assert study_sentences.group_words(found) == "Against IR(R,SmG) the seeds decide for none of these two."
+
+
+def test_the_grid_takes_its_weights_from_the_published_parameters() -> None:
+    """At λd 3 and λm 0.3 the accuracy is 90 %; the entry for it changes lambda_d and lambda_m."""
+    frame = study_grid.frame("beyond", raised("d3_m03", (50, 49, 48)))
+    cells = grid_figures.cells(frame, study_grid.variants("beyond"))
+    means = cells.groupby(["lambda_d", "lambda_m"])["robust"].mean()
+    assert sorted(set(cells["lambda_d"])) == [0, 0.75, 3] and sorted(set(cells["lambda_m"])) == [0, 0.3, 1.0607, 3]
+    assert len(means) == 12 and means[3, 0.3] == pytest.approx(0.9) and means[0, 0] == pytest.approx(0.41)
+    assert grid_figures.grid_figure(cells, Path("figures")).alt.endswith("highest, 90%, at λd 3 and λm 0.3.")
+
+
+def test_a_grid_with_holes_is_drawn_with_holes() -> None:
+    frame = study_grid.frame("beyond", study_grid.drawn_from(0))
+    cells = grid_figures.cells(frame[frame["variant"] != "d3_m03"], study_grid.variants("beyond"))
+    assert grid_figures._table(cells.assign(shown=cells["robust"]), "mean").isna().sum().sum() == 1
+    assert grid_figures.grid_figure(cells, Path("figures")).name == "beyond_grid"
+
+
+def test_the_regression_finds_what_the_accuracies_were_made_from() -> None:
+    """4 points less per doubled norm and 30 per unit of cosine went in, without noise; in seed 2 the norm counts the other way."""
+
+    def formula(name: str, entry: dict, seed: int) -> dict[str, float]:
+        doublings, cosine = np.random.default_rng([*name.encode()]).uniform(0, 1, 2)
+        sign = -1 if seed < 2 else 1
+        return {"label_norm": 2**doublings, "cosine_reference": cosine, "robust": 0.5 + sign * 0.04 * doublings + 0.3 * cosine}
+
+    found = studies.regressions(study_grid.frame("beyond", formula))
+    assert list(found) == ["all", "seed 0", "seed 1", "seed 2"]
+    pairs = {name: tuple(one.value for one in fit.coefficients.values()) for name, fit in found.items()}
+    assert pairs["seed 0"] == pytest.approx((-4, 30)) and pairs["seed 2"] == pytest.approx((4, 30))
+    assert pairs["all"] == pytest.approx((-4 / 3, 30)) and found["all"].explained == pytest.approx(1)
+    words = study_sentences.regression_words(found["all"], list(found.values())[1:])
+    assert words[2].endswith("not all the same, so at least one of them is luck.")
+
+
+def test_too_few_variants_give_no_regression_but_a_section() -> None:
+    frame = study_grid.frame("beyond", study_grid.drawn_from(3))
+    study_grid.publish("beyond", frame[frame["variant"].isin(["ir", "jr", "standard"])], complete=False, missing=["at", "edges"])
+    found = published_folder.read(PUBLISHED)
+    text = str(further.section(found, studies.effects_of(found), Path("figures")))
+    assert "partial R²" not in text and "Not complete: at, edges are missing." in text and "Standard" in text
+
+
+def test_a_method_that_no_strength_fits_is_not_compared() -> None:
+    def formula(name: str, entry: dict, seed: int) -> dict[str, float]:
+        lost = {"matched": 0.0, "robust": 0.9 + seed / 50} if (name, seed) == ("jr", 1) else {}
+        return level(name, entry, seed) | lost
+
+    study_grid.publish("matched", study_grid.frame("matched", formula))
+    study = published_folder.read(PUBLISHED)["matched"]
+    found = changes(study.table)
+    lines = studies.matched(study, found)
+    assert {name: line.fits for name, line in lines.items() if line.fits < 3} == {"jr": 2}
+    assert lines["jr"].scale == "lambda_j" and lines["jr"].trials == 3
+    words = study_sentences.matched_words(found, {name: line.fits == 3 for name, line in lines.items()})
+    assert words[1] == "Not comparable, as some seed found no strength within the tolerance: JR."
+    assert "JR" not in words[0]
+
+
+def test_wide_intervals_do_not_press_the_others_together() -> None:
+    found = [change.effects["robust"] for change in effects("audit", raised("ir_nesterov", (-60, 0, 60)))]
+    low, high = study_figures.limits(found)
+    assert low == -high and high < max(one.high for one in found)
+
+
+def test_without_anything_published_the_page_says_what_makes_it() -> None:
+    text = page()
+    assert "make audit" in text and "make beyond" in text and "make matched" in text and "publish-results.md" in text
+    assert "<h2" not in text
+
+
+def test_what_is_published_is_shown_and_the_rest_named() -> None:
+    text = page("audit")
+    assert 'id="audit"' in text and "make beyond" in text and "(make audit)" not in text
+    assert "Made by make audit on mnist5k, preset strict, seeds 0, 1, 2, with the code of commit 0123456 (2024-05-06)" in text
+
+
+def test_the_sections_load_nothing_and_escape_what_they_are_given() -> None:
+    text = page("audit", "beyond", "matched", notes="Why <b>this</b>?\n\nSecond\nline.")
+    assert "<p>Why &lt;b&gt;this&lt;/b&gt;?</p>" in text and "<p>Second line.</p>" in text
+    assert re.findall(r'src="(.{5})', text) == ["data:"] * 3 and "http" not in re.sub(r'src="[^"]*"', "", text)
+
+
+def test_a_cell_is_the_mean_over_its_seeds_beside_the_published_value() -> None:
+    """The paper printed 60.58 for JR at L∞ 0.2; AT has one of two seeds; all else is missing."""
+    lines = [accuracy("JR", 0, 0.4), accuracy("JR", 1, 0.5), accuracy("JR", 0, 0.3, "strict"), accuracy("R", 1, 0.72)]
+    found = {line.technique: line for line in larger_runs.table(write_run(pd.DataFrame(lines)))}
+    at = [cell.threat for cell in found["JR"].cells].index("L∞ 0.2")
+    ours = found["JR"].cells[at]
+    assert (ours.accuracy, ours.printed, ours.strict) == pytest.approx((45, 60.58, 30)) and (ours.seeds, ours.images) == (2, 100)
+    assert ours.difference == pytest.approx(-15.58) and ours.clear
+    assert found["AT(L2,1.5)"].cells[at].seeds == 1 and not found["AT(L2,1.5)"].cells[at].clear
+    missing = [cell for line in found.values() for cell in line.cells if cell.missing]
+    assert len(missing) == 9 * 6 - 2 and all(np.isnan(cell.difference) for cell in missing)
+
+
+def test_the_largest_differences_come_first() -> None:
+    lines = [accuracy("JR", 0, 0.4), accuracy("R", 0, 0.72), accuracy("NR", 0, 0.9)]
+    found = larger_runs.table(write_run(pd.DataFrame(lines)))
+    assert [text.partition(",")[0] for text in larger_runs.largest(found)] == ["Standard", "JR", "AT(L2"]
+    assert larger_runs.largest(found)[0] == "Standard, L∞ 0.2: 90.0 here, 9.32 in the paper (+80.7)"
+    assert larger_runs.words(found).startswith(
+        "3 of 54 cells are measured, 3 of them have a published value: half of these lie within 20.6"
+    )
+
+
+def test_missing_cells_and_what_was_not_published_are_shown_as_such() -> None:
+    run = write_run(pd.DataFrame([accuracy("JR", 0, 0.4)]), complete=False, missing=["1/JR.pgd.h5"], left_out=["single images"])
+    text = str(larger_runs.section(run))
+    assert text.count('<td class="missing">') == 9 * 6 - 1 + 2 * 9
+    assert "1 of 2 seeds" in text and "Not complete: 1/JR.pgd.h5 is missing." in text and "Not published: single images." in text
+
+
+def test_a_run_on_another_dataset_has_no_published_values() -> None:
+    run = write_run(pd.DataFrame([accuracy("JR", 0, 0.4)]), dataset="flowers")
+    found = larger_runs.table(run)
+    assert [cell.threat for cell in found[0].cells] == ["clean", "L∞ 0.2"]
+    assert larger_runs.words(found) == "1 of 18 cells are measured; none of them can be held against a published number."
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"name": "other"}, "should be about audit, it says other"),
+        ({"kind": "run"}, "should be about a study, as its name is audit, it says run"),
+        ({"seeds": "0"}, "seeds must be list"),
+    ],
+)
+def test_a_folder_that_contradicts_itself_is_refused(change, sentence) -> None:
+    study_grid.publish("audit", study_grid.frame("audit", level), **change)
+    with pytest.raises(InputError, match=sentence):
+        published_folder.read(PUBLISHED)
+
+
+def test_a_folder_without_its_table_is_refused() -> None:
+    (study_grid.publish("audit", study_grid.frame("audit", level)) / "measures.csv").unlink()
+    with pytest.raises(InputError, match="expected a table at .*measures.csv"):
+        published_folder.read(PUBLISHED)
+
+
+def test_the_report_stage_shows_what_is_published_and_writes_its_effects() -> None:
+    report_grid.make(seeds=[0])
+    study_grid.publish("audit", study_grid.frame("audit", raised("ir_nesterov", (10, 11, 12))))
+    (PUBLISHED / "README.md").write_text("no study")
+    line = [*report_grid.command_line(), "--published", str(PUBLISHED)]
+    result = CliRunner().invoke(report.main, line, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    text = Path("report/index.html").read_text()
+    assert "Which unwritten choices matter" in text and "(+11.0)" in text and "make beyond" in text
+    frame = pd.read_csv("report/effects.csv")
+    mine = frame[(frame["variant"] == "ir_nesterov") & (frame["measure"] == "robust")]
+    assert mine["effect"].item() == 11 and mine["excludes_none"].item() and set(frame["study"]) == {"audit"}
+    assert Path("report/figures/audit_effects.svg").is_file()
