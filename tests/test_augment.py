@@ -2,10 +2,12 @@
 
 from itertools import product
 
+import pytest
 import torch
 import torch.nn.functional as F
 
-from lib.training.augment import crop_and_flip
+from lib import refine
+from lib.training.augment import crop_and_flip, thresholded
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -94,3 +96,37 @@ def test_the_memory_layout_of_the_images_does_not_matter():
     last = images.to(memory_format=torch.channels_last)
     for ours, theirs in zip(crop_and_flip(images, images, seeded()), crop_and_flip(last, images, seeded()), strict=True):
         assert torch.equal(ours, theirs)
+
+
+# Threshold on the device
+
+
+@pytest.mark.parametrize("phi", [0.1, 1.0, 2.5])
+@pytest.mark.parametrize("ddof", [0, 1])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_threshold_is_that_of_numpy(phi, ddof, layout):
+    """lib.refine.threshold works in float64 on the processor; the maps have a mean of their own and padding of zeros."""
+    maps, _ = crop_and_flip(random_images(40, channels=3) - 0.3, None, seeded(), padding=2)
+    found = thresholded(maps.contiguous(memory_format=layout), phi, ddof)
+    assert torch.equal(found, torch.from_numpy(refine.threshold(maps.numpy(), phi, ddof)))
+    assert 0 < (found == 0).float().mean() < 1 or phi == 2.5
+
+
+def test_the_divisor_decides_at_the_edge():
+    """Values 0, 0, 0, 1: mean 1/4, the 1 lies 0.75 from it; std is 0.433 divided by D and 0.5 divided by D - 1."""
+    maps = torch.tensor([0.0, 0.0, 0.0, 1.0]).view(1, 1, 2, 2)
+    assert [thresholded(maps, 1.6, ddof).sum().item() for ddof in (0, 1)] == [1.0, 0.0]
+
+
+def test_without_a_phi_maps_stay_as_they_are():
+    maps = random_images(5)
+    assert thresholded(maps, None, 1) is maps
+
+
+def test_padding_enters_the_threshold_of_a_map_that_was_cropped_first():
+    """Ones with a two: as a whole the two alone is kept; among zeros that a shift brought in, ones are no longer near the mean."""
+    maps = torch.ones(1, 1, 5, 5)
+    maps[0, 0, 2, 2] = 2.0
+    shifted = F.pad(maps, (3, -3, 0, 0))
+    assert (thresholded(maps, 1.0, 1) != 0).sum() == 1
+    assert (thresholded(shifted, 1.0, 1) != 0).sum() == 10

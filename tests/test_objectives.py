@@ -1,6 +1,7 @@
 """What is minimised is what the equations say: by hand in float64, by finite differences, by exact Jacobians, by closed forms."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -458,3 +459,10 @@ def test_linf_crafting_starts_uniformly_in_the_cube(semantics):
 def test_unusable_settings_are_refused(make, sentence):
     with pytest.raises(InputError, match=sentence):
         make()
+
+
+def test_a_loss_has_parts_only_where_no_image_feels_how_many_others_there_are() -> None:
+    """The paper's PGD takes a mean loss's gradient over a floor, so its step depends on the size of the batch."""
+    strict = adversarial.Settings(1.5, "l2", 0.5, 3, "eval", "strict")
+    assert adversarial.additive(strict) and adversarial.additive(replace(strict, semantics="paper", epsilon=None))
+    assert not adversarial.additive(replace(strict, semantics="paper"))

@@ -151,6 +151,14 @@ def test_only_the_epochs_that_are_left_are_trained(folder):
     assert len(steps) == 2 * STEPS
 
 
+def test_progress_counts_the_steps_of_before(folder, capfd):
+    in_a_killed_process(lambda: train(dying(AT, 2 * STEPS + 1), "out"))
+    capfd.readouterr()
+    train(AT, "out")
+    reports = [line for line in capfd.readouterr().err.splitlines() if line.startswith("training:")]
+    assert "50% 6/12" in reports[0] and "100% 12/12" in reports[-1]
+
+
 def test_a_process_killed_from_outside_at_any_time_goes_on(folder):
     """A process of its own, killed when its second epoch shows up in the state."""
     epochs = 60

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ import torch
 from classifiers import random_linear, smooth
 from torch import Tensor, nn
 
-from lib import target_file
+from lib import refine, target_file
 from lib.base import image_file
 from lib.base.errors import InputError
 from lib.network import checkpoint, runtime
 from lib.network.batches import Batch
 from lib.objectives import interpretation
 from lib.training import loop, recipe
+from lib.training.layout import laid_out
 from lib.training.loop import Plan
 from lib.training.shuffling import shuffled
 
@@ -129,6 +131,28 @@ def test_the_selected_epoch_is_the_best_of_the_second_half_or_the_last(monkeypat
     assert [entry["selected"] for entry in history] == [int(epoch == expected) for epoch in range(1, len(accuracies) + 1)]
     assert torch.equal(model.weight, ends[expected - 1])
     assert all(not torch.equal(model.weight, end) for epoch, end in enumerate(ends, 1) if epoch != expected)
+
+
+def test_the_leaking_selection_looks_at_test_accuracy_and_says_so(monkeypatch):
+    """Validation is best in epoch 3 of 4, test in epoch 4, and in epoch 1, which does not count."""
+    model, data, test = random_linear(2, SHAPE), separable(), separable(30, 1)
+    accuracies = {"validation": iter([0.5, 0.5, 0.9, 0.6]), "test": iter([0.99, 0.1, 0.2, 0.3])}
+
+    def dictated(model, seen):
+        return {"validation_loss": 0.0, "validation_accuracy": next(accuracies["test" if seen is test else "validation"])}
+
+    monkeypatch.setattr(loop, "evaluate", dictated)
+    objective = lambda model, batch, noise: (model.weight.sum(), {})  # noqa: E731
+    history = loop.fit(model, data, data, objective, plan(epochs=4, selection="leaking_test"), 0, test=test)
+    assert [entry["selected"] for entry in history] == [0, 0, 0, 1]
+    assert [entry["test_accuracy"] for entry in history] == [0.99, 0.1, 0.2, 0.3]
+    assert [entry["validation_accuracy"] for entry in history] == [0.5, 0.5, 0.9, 0.6]
+
+
+@pytest.mark.parametrize("selection, test", [("leaking_test", None), ("validation", separable(8)), ("last", separable(8))])
+def test_the_test_split_goes_with_the_leaking_selection_and_with_no_other(selection, test):
+    with pytest.raises(InputError, match=f"the test split is for the selection leaking_test alone, got selection {selection}"):
+        loop.fit(random_linear(2, SHAPE), separable(), separable(), cross_entropy, plan(selection=selection), 0, test=test)
 
 
 def test_training_figures_are_averages_over_images_and_not_over_batches():
@@ -249,6 +273,30 @@ def test_targets_travel_with_their_images_into_the_objective(augment):
     assert len(compared) == 18 and all(compared)
 
 
+# Memory layout
+
+
+@pytest.mark.parametrize(
+    "norm, second, plain", [(True, True, True), (True, False, False), (False, True, False), (False, False, False)]
+)  # fmt: skip
+def test_only_gradients_of_gradients_through_batch_statistics_leave_channels_last(monkeypatch, norm, second, plain):
+    monkeypatch.setattr(interpretation, "SECOND_ORDER", second, raising=False)
+    layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4) if norm else nn.ReLU()]
+    model = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    images = torch.rand(5, 3, 6, 6).to(memory_format=torch.channels_last)
+    data = laid_out(model, Batch(images, torch.zeros(5, dtype=torch.int64)), partial(interpretation.loss, settings=None))
+    assert torch.equal(data.images, images)
+    assert data.images.is_contiguous() == model[0].weight.is_contiguous() == plain
+
+
+@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_batches_have_the_layout_of_the_data(augment, layout):
+    images = torch.rand(20, 3, 6, 6).contiguous(memory_format=layout)
+    batches = list(shuffled(Batch(images, torch.arange(20)), 8, generator(), augment))
+    assert len(batches) == 3 and all(batch.images.is_contiguous(memory_format=layout) for batch in batches)
+
+
 # The recipe
 
 PARAMS = """
@@ -345,6 +393,63 @@ def test_target_interpretations_reach_the_objective_with_their_images(images, tm
     recipe.train(objective, "student", 0, images, tmp_path / "model", tmp_path / "targets.h5")
     history = history_of(tmp_path / "model")
     assert {"cross_entropy", "cosine", "gradient_norm"} <= set(history[0])
+
+
+def opened_splits(monkeypatch) -> list[str]:
+    """Fills with the names of the splits that are read."""
+    names, read = [], image_file.read
+    monkeypatch.setattr(image_file, "read", lambda path, split: names.append(split) or read(path, split))
+    return names
+
+
+@pytest.mark.parametrize("selection", ["validation", "last", "leaking_test"])
+def test_only_the_leaking_selection_opens_the_test_split(images, tmp_path, monkeypatch, selection):
+    (tmp_path / "params.yaml").write_text(PARAMS.replace("selection: validation", f"selection: {selection}"))
+    names = opened_splits(monkeypatch)
+    recipe.train(cross_entropy, "teacher", 0, images, tmp_path / "model")
+    leaks = selection == "leaking_test"
+    assert names == ["train", "validation"] + ["test"] * leaks
+    assert ("test_accuracy" in history_of(tmp_path / "model")[0]) == leaks
+
+
+def test_batch_size_and_learning_rate_are_divided(images, tmp_path):
+    sizes = []
+
+    def objective(model, batch, noise):
+        sizes.append(len(batch))
+        return cross_entropy(model, batch, noise)
+
+    recipe.train(objective, "teacher", 0, images, tmp_path / "model", batch_divisor=4)
+    assert sizes == [4] * 24
+    assert float(history_of(tmp_path / "model")[0]["learning_rate"]) == loop.cosine(0.05 / 4, 11, 24)
+
+
+@pytest.mark.parametrize("divisor", [0, 3])
+def test_a_divisor_that_leaves_a_rest_is_refused(images, tmp_path, divisor):
+    with pytest.raises(InputError, match=f"batch_divisor must be a divisor of batch_size 16, got {divisor}"):
+        recipe.train(cross_entropy, "teacher", 0, images, tmp_path / "model", batch_divisor=divisor)
+
+
+@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize(
+    "threshold, phi", [({"phi": 1.0, "ddof": 0, "when": "after"}, 1.0), ({"phi": None, "ddof": 1, "when": "after"}, None),
+                       ({"phi": 1.0, "ddof": 1, "when": "before"}, None), (None, None)],
+)  # fmt: skip
+def test_targets_left_for_later_are_thresholded_after_crop_and_flip(images, tmp_path, augment, threshold, phi):
+    """Every target is its image, so that what must come out can be told from the batch."""
+    (tmp_path / "params.yaml").write_text(PARAMS.replace("augment: false", f"augment: {str(augment).lower()}"))
+    train = image_file.read(images, "train")
+    header = target_file.Header("toy", train.digest, "R_simple", {} if threshold is None else {"threshold": threshold})
+    target_file.write(tmp_path / "targets.h5", header, train.images.shape, [train.images.astype(np.float32) / 255])
+    compared = []
+
+    def objective(model, batch, noise):
+        expected = batch.images.numpy() if phi is None else refine.threshold(batch.images.numpy(), phi, threshold["ddof"])
+        compared.append(np.array_equal(batch.targets.numpy(), expected))
+        return cross_entropy(model, batch, noise)
+
+    recipe.train(objective, "student", 0, images, tmp_path / "model", tmp_path / "targets.h5")
+    assert len(compared) == 6 and all(compared)
 
 
 def test_targets_of_other_images_are_refused(images, tmp_path):

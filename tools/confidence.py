@@ -47,6 +47,8 @@ def main() -> None:
 class Snapshots:
     """The objective of standard training, which also writes the weights after the epochs in `keep`."""
 
+    capturable = False  # it counts its calls (lib/training/objective.py)
+
     def __init__(self, steps: int, keep: set[int], folder: Path) -> None:
         self.steps, self.keep, self.folder, self.done = steps, keep, folder, 0
 

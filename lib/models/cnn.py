@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from lib.base.errors import require
 from lib.network.architecture import MONOTONE, Activation, Model, activation, require_null
+from lib.network.thin_convolution import ThinConvolution
 
 
 class CNN(nn.Module):
@@ -17,7 +18,7 @@ class CNN(nn.Module):
         first, second, units = (max(1, round(settings.width * count)) for count in (32, 64, 1024))
         channels, height, wide = shape
         self.features = nn.Sequential(
-            nn.Conv2d(channels, first, 5, padding=2),
+            ThinConvolution(channels, first, 5, padding=2),
             *_pooled(settings.activation),
             nn.Conv2d(first, second, 5, padding=2),
             *_pooled(settings.activation),

@@ -41,6 +41,14 @@ def loss(model: nn.Module, batch: Batch, noise: torch.Generator, settings: Setti
     return functional.cross_entropy(logits, batch.labels), {"train_accuracy": (logits.argmax(1) == batch.labels).float().mean()}
 
 
+def additive(settings: Settings) -> bool:
+    """Whether the loss of a batch is the mean of what its images give (lib/training/objective.py).
+
+    Under the floor of the paper's rules a step depends on how many images share the mean loss.
+    """
+    return settings.epsilon is None or not balls.semantics(settings.semantics).mean_loss
+
+
 def examples(model: nn.Module, batch: Batch, noise: torch.Generator, settings: Settings) -> Tensor:
     """The last iterate of PGD from a random start, (N, C, H, W) in [0, 1] and within epsilon of the batch's images."""
     assert settings.epsilon is not None

@@ -15,6 +15,8 @@ from lib.gradients import label_logit_gradient
 from lib.network.batches import Batch
 from lib.objectives import interpretation
 
+SECOND_ORDER = True  # gradients of gradients are taken
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -15,6 +15,9 @@ from lib.network.model_state import mode
 Reduction = Literal["sample", "batch", "square"]
 
 
+SECOND_ORDER = True  # gradients of gradients are taken
+
+
 @dataclass(frozen=True)
 class Settings:
     """How gradients are shaped.

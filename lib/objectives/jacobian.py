@@ -15,6 +15,8 @@ from lib.base.errors import require
 from lib.gradients import jacobian
 from lib.network.batches import Batch
 
+SECOND_ORDER = True  # gradients of gradients are taken
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -14,6 +14,7 @@ from lib.base.errors import InputError, require
 from lib.network.batches import Batch
 from lib.network.model_state import mode
 from lib.network.progress import progress
+from lib.training.layout import laid_out
 from lib.training.objective import Objective, additive
 from lib.training.resume import Store
 from lib.training.run import Run
@@ -85,6 +86,7 @@ def fit(
         InputError: the batch is larger than the data, or the loss became non-finite (names epoch and step).
     """
     _check(plan, objective, test)
+    train = laid_out(model, train, objective)
     run = _begun(model, plan, seed, train.images.device)
     if store is not None:
         store.load(run)
@@ -150,7 +152,7 @@ def _check(plan: Plan, objective: Objective, test: Batch | None) -> None:
 
 
 def optimizer(model: nn.Module, plan: Plan) -> torch.optim.SGD:
-    """SGD as the plan says; on a CPU all of an update in one pass over memory, which took 40 % of the time of three and more."""
+    """SGD as the plan says; on a CPU each update is one pass over memory, which takes less than half the time of several."""
     fused = next(model.parameters()).device.type == "cpu"
     rule = partial(torch.optim.SGD, nesterov=plan.nesterov, weight_decay=plan.weight_decay, fused=fused)
     return rule(model.parameters(), lr=plan.learning_rate, momentum=plan.momentum)

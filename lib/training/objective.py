@@ -30,6 +30,11 @@ def additive(objective: Objective) -> bool:
     return bool(said(settings)) if said is not None and settings is not None else getattr(settings, "reduction", "sample") != "batch"
 
 
+def second_order(objective: Objective) -> bool:
+    """Whether gradients of gradients are taken; the objective's file says so with `SECOND_ORDER = True`."""
+    return getattr(inspect.getmodule(objective.func if isinstance(objective, partial) else objective), "SECOND_ORDER", False)
+
+
 def capturable(objective: Objective) -> bool:
     """Whether a CUDA graph may repeat the objective without running its Python again; one that counts its calls says False."""
     return getattr(objective, "capturable", True)

@@ -29,4 +29,6 @@ def _augmented(batch: Batch, generator: torch.Generator) -> Batch:
     draws = torch.Generator(batch.images.device)
     draws.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
     images, targets = crop_and_flip(batch.images, batch.targets, draws)
-    return Batch(images.contiguous(memory_format=torch.channels_last), batch.labels, targets)
+    last = batch.images.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if last else torch.contiguous_format
+    return Batch(images.contiguous(memory_format=layout), batch.labels, targets)
