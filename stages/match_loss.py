@@ -3,15 +3,14 @@
 VARIANT names an entry of section `variants` in the study's file; its `scale` lists the parameters that the strength multiplies.
 """
 
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 
 from lib.base import params
 from lib.base.command import command, result, source
-from lib.studies import matched, measure_file, variant
-from lib.studies.chain import Chain
+from lib.studies import matched, measure_file, seeds, variant
 from lib.studies.matching import Search
 
 
@@ -25,11 +24,8 @@ def main(name: str, study: Path, images: Path, base: Path, out: Path) -> None:
     plan, variants = variant.read(study)
     search = params.parse(Search, params.parsed(study.resolve()).get("search"), f"{study}: search")
     chosen = variant.chosen(variants, name, study)
-    found = {}
-    for seed in plan.seeds:
-        with TemporaryDirectory() as folder:
-            found[seed] = matched.matched(Chain(seed, images, Path(folder), base / str(seed)), chosen, plan, search)
-    measure_file.write(out, name, found)
+    one = partial(matched.of_seed, images=images, base=base, variant=chosen, study=plan, search=search)
+    measure_file.write(out, name, seeds.of_each(one, plan.seeds))
 
 
 if __name__ == "__main__":

@@ -4,14 +4,13 @@ VARIANT names an entry of section `variants` in the study's file. Steps that its
 taken from what prepare-studies left.
 """
 
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 
 from lib.base.command import command, result, source
-from lib.studies import measure_file, trial, variant
-from lib.studies.chain import Chain
+from lib.studies import measure_file, seeds, trial, variant
 
 
 @command(__doc__)
@@ -22,12 +21,8 @@ from lib.studies.chain import Chain
 @result("HDF5 file of measures.")
 def main(name: str, study: Path, images: Path, base: Path, out: Path) -> None:
     plan, variants = variant.read(study)
-    chosen = variant.chosen(variants, name, study)
-    found = {}
-    for seed in plan.seeds:
-        with TemporaryDirectory() as folder:
-            found[seed] = trial.trial(Chain(seed, images, Path(folder), base / str(seed)), chosen, plan)
-    measure_file.write(out, name, found)
+    one = partial(trial.of_seed, images=images, base=base, variant=variant.chosen(variants, name, study), study=plan)
+    measure_file.write(out, name, seeds.of_each(one, plan.seeds))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,6 @@ def test_what_was_handed_in_cannot_be_changed_through_what_is_read() -> None:
 
 
 def test_a_key_through_a_value_is_refused() -> None:
-    with pytest.raises(InputError, match=r"params.yaml: training.epochs must be a section to change training.epochs.first, got 8"):
-        with params.changed({"training.epochs.first": 1}):
-            pass
+    sentence = r"params.yaml: training.epochs must be a section to change training.epochs.first, got 8"
+    with pytest.raises(InputError, match=sentence), params.changed({"training.epochs.first": 1}):
+        pass

@@ -1,6 +1,8 @@
 """A variant at the strength that matches the reference's validation loss."""
 
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lib.base import params
 from lib.base.errors import require
@@ -10,6 +12,12 @@ from lib.studies.matching import Search, match
 from lib.studies.measure_file import Measures
 from lib.studies.trial import REFERENCE, trial
 from lib.studies.variant import Study, Variant
+
+
+def of_seed(seed: int, images: Path, base: Path, variant: Variant, study: Study, search: Search) -> Measures:
+    """`matched` under one seed, with what prepare-studies left in the folder `base`."""
+    with TemporaryDirectory() as folder:
+        return matched(Chain(seed, images, Path(folder), base / str(seed)), variant, study, search)
 
 
 def matched(chain: Chain, variant: Variant, study: Study, search: Search) -> Measures:

@@ -1,5 +1,7 @@
 """One variant under one seed: trained and measured."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lib.studies import measures
@@ -18,6 +20,12 @@ def prepare(chain: Chain, teachers: list[str], methods: list[str]) -> None:
             for method in methods:
                 chain.targets(Targets(teacher, method))
         chain.student(REFERENCE)
+
+
+def of_seed(seed: int, images: Path, base: Path, variant: Variant, study: Study) -> Measures:
+    """`trial` under one seed, with what prepare-studies left in the folder `base`."""
+    with TemporaryDirectory() as folder:
+        return trial(Chain(seed, images, Path(folder), base / str(seed)), variant, study)
 
 
 def trial(chain: Chain, variant: Variant, study: Study, changes: dict[str, Any] | None = None) -> Measures:
