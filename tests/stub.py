@@ -4,7 +4,7 @@ import sys
 import uuid
 from pathlib import Path
 
-FRAMES = ["results", "curves", "auc", "permutation", "black_box", "worst_case", "claims", "contrasts", "table1"]
+FRAMES = ["results", "curves", "auc", "permutation", "black_box", "worst_case", "claims", "contrasts", "effects", "table1"]
 NAMES = [*(f"{name}.csv" for name in FRAMES), "gate.json", "table1.tex", "table1.md", "index.html", "figures/fig1.png"]
 
 

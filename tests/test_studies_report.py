@@ -106,7 +106,7 @@ def test_a_group_is_described_against_its_own_base() -> None:
     found = [change for change in effects("beyond", raised("blur", (-10, -11, -12))) if change.group == "nulls"]
     words = study_sentences.group_words(found)
     assert words.startswith("Less robust than IR(R,SmG), with an interval that excludes zero: “blurred, σ = 1.5 pixels” (−11.0);")
-    assert "undecided: pixels permuted" in words
+    assert "undecided: “pixels permuted”" in words
     activations = [change for change in effects("beyond", raised("jr_silu", (10, 11, 12))) if change.group == "smooth activations"]
     assert study_sentences.group_words(activations).startswith("More robust than what each is compared with")
 
@@ -178,6 +178,14 @@ def test_wide_intervals_do_not_press_the_others_together() -> None:
     found = [change.effects["robust"] for change in effects("audit", raised("ir_nesterov", (-60, 0, 60)))]
     low, high = study_figures.limits(found)
     assert low == -high and high < max(one.high for one in found)
+
+
+def test_a_single_large_effect_does_not_press_the_others_together_either() -> None:
+    found = [change.effects["robust"] for change in effects("audit", raised("ir_nesterov", (-60, -61, -59)))]
+    largest = max(found, key=lambda one: one.size)
+    low, high = study_figures.limits(found)
+    assert largest.mean < 2 * low
+    assert sum(low <= one.mean <= high for one in found) == len(found) - 1
 
 
 def test_without_anything_published_the_page_says_what_makes_it() -> None:

@@ -34,7 +34,8 @@ def forest_figure(changes: Sequence[Change], folder: Path) -> Picture:
         figure.legend(handles=_key(), loc="outside lower center", ncols=4, handletextpad=0.4)
     caption = (
         "Each switch minus what it is compared with, same seeds: mean, 95 % t interval over the seeds, and the single seeds as short grey "
-        "strokes. The vertical line is no effect; an arrow means that the interval goes on beyond the panel."
+        "strokes. The vertical line is no effect. An arrow means that the interval goes on beyond the panel, a number that the effect "
+        "itself lies there."
     )
     clear = [change.label for change in changes if change.effects["robust"].clear]
     alt = f"Forest plot of {len(changes)} switches; on robust accuracy the interval excludes no effect for {'; '.join(clear) or 'none'}."
@@ -69,11 +70,12 @@ def scatter_figure(points: pd.DataFrame, found: Regression, folder: Path) -> Pic
 
 
 def limits(effects: Sequence[Effect]) -> tuple[float, float]:
-    """Ends of a panel: every mean lies inside, but not the widest tenth of the intervals, which would press all others together."""
+    """Ends of a panel: wide enough for most, not for the few outermost effects and intervals, which would press all others together."""
     found = np.array([[one.mean, one.low, one.high] for one in effects])
     values = np.log(found) if effects[0].none == 1 else found
     means, ends = np.abs(values[:, 0]), np.abs(values[:, 1:]).max(1)
-    end = max(1.15 * np.nanmax(means, initial=0), np.nanquantile(ends, 0.9) if np.isfinite(ends).any() else 0, 1e-3) * 1.08
+    wide = [1.3 * np.nanquantile(known, share) for known, share in ((means, 0.94), (ends, 0.8)) if np.isfinite(known).any()]
+    end = 1.08 * max([*wide, 1e-3])
     return (float(np.exp(-end)), float(np.exp(end))) if effects[0].none == 1 else (float(-end), float(end))
 
 
@@ -106,11 +108,17 @@ def _effects(axes: Axes, effects: Sequence[Effect]) -> None:
 
 def _effect(axes: Axes, place: int, one: Effect, low: float, high: float) -> None:
     colour = CLEAR if one.clear else UNCLEAR
-    axes.plot(one.per_seed, np.full(len(one.per_seed), place), "|", color=MUTED, ms=5, mew=0.7, alpha=0.7)
-    axes.plot([max(one.low, low), min(one.high, high)], [place, place], "-", color=colour, lw=1.6 if one.clear else 1.1)
+    inside = [value for value in one.per_seed if low <= value <= high]
+    axes.plot(inside, np.full(len(inside), place), "|", color=MUTED, ms=5, mew=0.7, alpha=0.7)
+    axes.plot(np.clip([one.low, one.high], low, high), [place, place], "-", color=colour, lw=1.6 if one.clear else 1.1)
     for end, shape, beyond in ((low, "<", one.low < low), (high, ">", one.high > high)):
         if beyond:
             axes.plot(end, place, shape, color=colour, ms=4, clip_on=False)
+    if not low <= one.mean <= high:  # off the panel: its number stands at the edge
+        outside, side = (low, "left") if one.mean < low else (high, "right")
+        shift = (7 if side == "left" else -7, 0)
+        axes.annotate(one.shown, (outside, place), shift, textcoords="offset points", ha=side, va="center", fontsize=7, color=colour)
+        return
     shape = "D" if one.withstands else "o"
     axes.plot(one.mean, place, shape, ms=5, mfc=colour if one.clear else "white", mec=colour, mew=1.2)
 

@@ -96,12 +96,12 @@ def number(count: int) -> str:
 
 
 def called(label: str) -> str:
-    """A label within a sentence, in quotation marks where it has commas of its own.
+    """A label within a sentence, in quotation marks where it has several words.
 
     >>> called("JR"), called("JR, GELU"), called("IR(R,SmG)")
     ('JR', '“JR, GELU”', 'IR(R,SmG)')
     """
-    return f"“{label}”" if ", " in label else label
+    return f"“{label}”" if " " in label else label
 
 
 def _clear_words(clear: Sequence[Change], left: Sequence[Change], total: int) -> str:
