@@ -152,7 +152,8 @@ def test_points_that_do_not_determine_a_fit_are_refused() -> None:
 
 
 def test_points_are_means_over_seeds_of_the_usual_threat_model_with_the_norm_in_doublings() -> None:
-    frame = table(one={"robust": [0.1, 0.2, 0.3], "norm": [1.0, 4.0, 16.0]}, two={}, other={}, dead={"norm": [0.0] * 3})
+    changed = {"one": {"robust": [0.1, 0.2, 0.3], "norm": [1.0, 4.0, 16.0]}, "dead": {"norm": [0.0] * 3}, "lost": {"clean": [0.49] * 3}}
+    frame = table(**changed, two={}, other={})
     frame = frame.assign(norm="linf", epsilon=np.where(frame["variant"] == "other", 0.1, 0.2))
     found = regression.points(frame).set_index("variant")
     assert list(found.index) == ["one", "two"]

@@ -9,6 +9,7 @@ from scipy.special import stdtrit
 from lib.base.errors import require
 from lib.report.statistics import CONFIDENCE
 
+LEARNED = 0.5  # clean accuracy below which a network has not learned its task, and is no evidence of what makes one robust
 OUTCOME, PREDICTORS = "robust", ("doublings", "cosine_reference")
 
 
@@ -69,11 +70,12 @@ def fit(outcome: np.ndarray, predictors: dict[str, np.ndarray]) -> Regression:
 def points(frame: pd.DataFrame) -> pd.DataFrame:
     """One line per variant, means over its seeds, of those attacked in the threat model that most variants are attacked in.
 
-    Columns: variant, group, label, `robust` (percent), `doublings` (log2 of the label norm) and `cosine_reference`. Networks without
-    any gradient are left out, as their logarithm is.
+    Columns: variant, group, label, `robust` (percent), `doublings` (log2 of the label norm) and `cosine_reference`. Networks that have
+    learned nothing (`LEARNED`) or have no gradient are left out.
     """
     usual = frame[["norm", "epsilon"]].value_counts().index[0]
-    chosen = frame[(frame["norm"] == usual[0]) & (frame["epsilon"] == usual[1]) & (frame["label_norm"] > 0)]
+    chosen = frame[(frame["norm"] == usual[0]) & (frame["epsilon"] == usual[1])]
+    chosen = chosen[(chosen["label_norm"] > 0) & (chosen["clean"] >= LEARNED)]
     lines = chosen.assign(robust=100 * chosen["robust"], doublings=np.log2(chosen["label_norm"]))
     means = lines.groupby(["variant", "group", "label"], sort=False)[[OUTCOME, *PREDICTORS]].mean()
     return means.reset_index().dropna()

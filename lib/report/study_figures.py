@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from lib.report.drawing import INK, MUTED, RULE, drawn
 from lib.report.effects import Change, Effect
@@ -58,6 +58,7 @@ def scatter_figure(points: pd.DataFrame, found: Regression, folder: Path) -> Pic
             axes.set_title(title, loc="left")
         left, _, right = figure.axes
         left.set_xscale("log", base=2)
+        left.xaxis.set_major_locator(LogLocator(base=2, numticks=7))
         left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         left.xaxis.set_minor_locator(NullLocator())
         left.set_ylabel("accuracy, strict attack, percent")
