@@ -3,7 +3,7 @@
 import ast
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -40,6 +40,11 @@ def listed(stage: PipelineStage) -> list[str]:
 
 def closure(stage: PipelineStage) -> set[str]:
     """The stage's own file and everything of the project that it imports, directly or not, at whatever depth of the code."""
+    return reachable(stage, lambda text: [found_by_name(family, stage) for family in families(text)])
+
+
+def reachable(stage: PipelineStage, named: Callable[[str], Iterable[str]]) -> set[str]:
+    """The stage's own file, what it imports, and the modules that `named` finds in the text of each of these files, and so on."""
     module = re.search(r"python -m (stages\.\w+)", stage.cmd)
     assert module is not None
     found: set[str] = set()
@@ -50,8 +55,9 @@ def closure(stage: PipelineStage) -> set[str]:
         if not file.is_file() or name in found:
             continue
         found.add(name)
-        waiting += imported(ast.parse(file.read_text()))
-        waiting += [found_by_name(family, stage) for family in families(file.read_text())]
+        text = file.read_text()
+        waiting += imported(ast.parse(text))
+        waiting += named(text)
     return found
 
 

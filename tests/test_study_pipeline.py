@@ -1,6 +1,5 @@
 """The studies' dvc.yaml files tell the truth, and nothing of them runs by `dvc repro` alone."""
 
-import ast
 import re
 from functools import cache
 
@@ -9,10 +8,10 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from project import ROOT
 from ruamel.yaml import YAML
-from test_pipeline import families, imported, listed
+from test_pipeline import families, listed, reachable
 
 FILES = ("studies/dvc.yaml", "studies/audit/dvc.yaml", "studies/beyond/dvc.yaml", "studies/matched/dvc.yaml")
-RUN = re.compile(r"run\(\"(\w+)\"")
+RUN = re.compile(r"\brun, \"(\w+)\"")
 
 
 @cache
@@ -25,24 +24,13 @@ def stages() -> dict[str, PipelineStage]:
 
 def closure(stage: PipelineStage) -> set[str]:
     """The stage's file and everything that it can reach: imports, commands that it runs, and every file of a family it chooses from."""
-    module = re.search(r"python -m (stages\.\w+)", stage.cmd)
-    assert module is not None
-    found: set[str] = set()
-    waiting = [module.group(1)]
-    while waiting:
-        file = ROOT / (waiting.pop().replace(".", "/") + ".py")
-        name = str(file.relative_to(ROOT))
-        if not file.is_file() or name in found:
-            continue
-        found.add(name)
-        text = file.read_text()
-        waiting += imported(ast.parse(text))
-        if "gather" not in stage.cmd:
-            waiting += [
-                f"{family}.{path.stem}" for family in families(text) for path in (ROOT / family.replace(".", "/")).glob("[a-z]*.py")
-            ]
-            waiting += [f"stages.{name}" for name in commands(text)]
-    return found
+    return reachable(stage, lambda text: [] if "gather" in stage.cmd else chosen(text))
+
+
+def chosen(text: str) -> list[str]:
+    """Every module that a file with this text may choose by name."""
+    files = [(family, path.stem) for family in families(text) for path in (ROOT / family.replace(".", "/")).glob("[a-z]*.py")]
+    return [f"{family}.{name}" for family, name in files] + [f"stages.{name}" for name in commands(text)]
 
 
 def commands(text: str) -> list[str]:

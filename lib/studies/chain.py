@@ -6,8 +6,9 @@ what another run has left, and no step can be mistaken for another.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from lib.studies.variant import Targets, Variant
 
 PRESET = "strict"  # what every study starts from
 NETWORK = ("model", "training")
-ENTRIES = {"train_teacher": "teachers", "train_at": "at", "train_jr": "jr", "train_ir": "ir", "train_distilled": "distillation"}
+ENTRIES = {"train_at": "at", "train_jr": "jr", "train_ir": "ir", "train_distilled": "distillation"}
 
 
 @contextmanager
@@ -39,21 +40,17 @@ class Chain:
     def teacher(self, name: str) -> Path:
         """The folder of a teacher; the teacher "initial" is an untrained network."""
         if name == "initial":
-            return self._made("initial", ["model"], [], lambda out: run("initial_network", self.seed, images=self.images, out=out))
-        sections = [*NETWORK, f"teachers.{name}"]
-        return self._made("teacher", sections, [], lambda out: run("train_teacher", name, self.seed, images=self.images, out=out))
+            return self._made(["model"], partial(run, "initial_network", self.seed, images=self.images))
+        return self._made([*NETWORK, f"teachers.{name}"], partial(run, "train_teacher", name, self.seed, images=self.images))
 
     def targets(self, spec: Targets) -> Path:
         """The file of target interpretations that `spec` asks for."""
         found = self._source(spec.source) if spec.source else self._thresholded(str(spec.teacher), str(spec.method))
         if spec.disturbed:
-            name, before = spec.disturbed, found
-            make = lambda out: run("disturb_targets", name, self.seed, targets=before, out=out)  # noqa: E731
-            return self._made(f"null {name}", [f"nulls.{name}"], [before], make, ".h5")
+            disturb = partial(run, "disturb_targets", spec.disturbed, self.seed, targets=found)
+            return self._made([f"nulls.{spec.disturbed}"], disturb, ".h5")
         if spec.level:
-            level, before = spec.level, found
-            make = lambda out: run("permute_targets", level, self.seed, targets=before, out=out)  # noqa: E731
-            return self._made(f"level {level}", ["permute"], [before], make, ".h5")
+            return self._made(["permute"], partial(run, "permute_targets", spec.level, self.seed, targets=found), ".h5")
         return found
 
     def student(self, variant: Variant) -> Path:
@@ -61,43 +58,35 @@ class Chain:
         if variant.stage == "train_teacher":
             with params.changed(variant.student):
                 return self.teacher(variant.row)
-        options: dict[str, Path] = {"images": self.images}
+        inputs: dict[str, Path] = {"images": self.images}
         if variant.targets:
-            options["targets"] = self.targets(variant.targets)
+            inputs["targets"] = self.targets(variant.targets)
         if variant.distilled_from:
-            options["teacher"] = self.teacher(variant.distilled_from)
+            inputs["teacher"] = self.teacher(variant.distilled_from)
         with params.changed(variant.student):
-            sections = [*NETWORK, f"{ENTRIES[variant.stage]}.{variant.row}"]
-            upstream = [path for name, path in options.items() if name != "images"]
-            make = lambda out: run(variant.stage, variant.row, self.seed, **options, out=out)  # noqa: E731
-            return self._made(variant.stage, sections, upstream, make)
+            return self._made(
+                [*NETWORK, f"{ENTRIES[variant.stage]}.{variant.row}"], partial(run, variant.stage, variant.row, self.seed, **inputs)
+            )
 
     def _source(self, name: str) -> Path:
-        make = lambda out: run("make_targets", name, self.seed, images=self.images, out=out)  # noqa: E731
-        return self._made(f"source {name}", [f"sources.{name}"], [], make, ".h5")
+        return self._made([f"sources.{name}"], partial(run, "make_targets", name, self.seed, images=self.images), ".h5")
 
     def _thresholded(self, teacher: str, method: str) -> Path:
-        model = self.teacher(teacher)
-        sections = [f"saliency.methods.{method}", "saliency.seed"]
-        extract = lambda out: run("extract_saliency", teacher, method, self.seed, images=self.images, model=model, out=out)  # noqa: E731
-        maps = self._made(f"maps {teacher} {method}", sections, [model], extract, ".h5")
-        return self._made("threshold", ["threshold"], [maps], lambda out: run("threshold", maps=maps, out=out), ".h5")
+        extract = partial(run, "extract_saliency", teacher, method, self.seed, images=self.images, model=self.teacher(teacher))
+        maps = self._made([f"saliency.methods.{method}", "saliency.seed"], extract, ".h5")
+        return self._made(["threshold"], partial(run, "threshold", maps=maps), ".h5")
 
-    def _made(self, what: str, sections: Sequence[str], upstream: Sequence[Path], make: Callable[[Path], None], suffix: str = "") -> Path:
-        """Where this step's result is, after making it if nobody has."""
-        depends = [
-            what,
-            self.seed,
-            self._data,
-            [params.value(*section.split(".")) for section in sections],
-            [path.stem for path in upstream],
-        ]
+    def _made(self, sections: Sequence[str], make: partial, suffix: str = "") -> Path:
+        """Where the result of a command that lacks only `out` is, after running it if nobody has; `sections`: what it reads of params."""
+        read = [params.value(*section.split(".")) for section in sections]
+        made_before = [path.stem for name, path in make.keywords.items() if name != "images"]
+        depends = [make.args, self._data, read, made_before]
         name = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16] + suffix
         for place in self._places:
             if (place / name).exists():
                 return place / name
         self.folder.mkdir(parents=True, exist_ok=True)
-        make(self.folder / name)
+        make(out=self.folder / name)
         return self.folder / name
 
 
