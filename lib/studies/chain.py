@@ -16,6 +16,7 @@ from lib import presets
 from lib.base import params
 from lib.network.choices import choice
 from lib.studies.variant import Targets, Variant
+from lib.training.resume import file_digest
 
 PRESET = "strict"  # what every study starts from
 NETWORK = ("model", "training")
@@ -35,7 +36,7 @@ class Chain:
     def __init__(self, seed: int, images: Path, folder: Path, shared: Path | None = None) -> None:
         self.seed, self.images, self.folder = seed, images, folder
         self._places = [place for place in (shared, folder) if place is not None]
-        self._data = hashlib.sha256(images.read_bytes()).hexdigest()
+        self._data = file_digest(images)
 
     def teacher(self, name: str) -> Path:
         """The folder of a teacher; the teacher "initial" is an untrained network."""
