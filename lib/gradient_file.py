@@ -29,8 +29,7 @@ class Gradients:
 def write(path: Path, seed: int, reference: str, rows: np.ndarray, models: dict[str, Gradients]) -> None:
     """Write the measurements of every model of one `seed`; `reference` names the target set of `cosine_reference`."""
     with h5.writing(path, KIND) as file:
-        file.attrs["seed"] = seed
-        file.attrs["reference"] = reference
+        h5.tell(file, seed=seed, reference=reference)
         file["rows"] = rows
         for name, measured in models.items():
             group = file.create_group(f"models/{name}")
@@ -44,7 +43,7 @@ def read(path: Path) -> tuple[int, np.ndarray, dict[str, Gradients]]:
     with h5.reading(path, KIND) as file:
         rows = h5.array(file, "rows", path)
         models = {name: _gradients(group, path) for name, group in file["models"].items()}
-        return int(file.attrs["seed"]), rows, models
+        return int(h5.attribute(file, "seed", path)), rows, models
 
 
 def _gradients(group, path: Path) -> Gradients:

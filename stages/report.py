@@ -21,10 +21,12 @@ from lib.report import (
     contrasts,
     curve_figures,
     effects,
+    environments,
     figures,
     further,
     galleries,
     gate,
+    origins,
     page,
     published_folder,
     series,
@@ -38,8 +40,10 @@ from lib.report import (
 from lib.report.claims import Claim
 from lib.report.contrasts import Contrast
 from lib.report.effects import Change
+from lib.report.environments import Records
 from lib.report.figures import Picture
 from lib.report.gate import Gate
+from lib.report.origins import Notice
 from lib.report.published_folder import Published
 from lib.report.results import Evidence, read
 from lib.report.rows import seeds
@@ -58,13 +62,15 @@ class Findings:
     survival: Survival | None
     published: dict[str, Published]
     effects: dict[str, list[Change]]
+    records: Records
+    origin: Notice
 
     @staticmethod
-    def of(evidence: Evidence, published: dict[str, Published]) -> "Findings":
+    def of(evidence: Evidence, published: dict[str, Published], records: Records) -> "Findings":
         """All findings of the evidence, and of what has been published."""
         judged, compared = gate.gate(evidence), contrasts.contrasts(evidence)
         own = tables.build(evidence), judged, compared, claims.claims(evidence), survival.survival(evidence)
-        return Findings(*own, published, studies.effects_of(published))
+        return Findings(*own, published, studies.effects_of(published), records, origins.notice(evidence, records))
 
 
 @command(__doc__)
@@ -74,11 +80,14 @@ class Findings:
 @source("--transfer", "Folder of the transfer attacks' outcomes.")
 @source("--gradients", "Folder of the gradient measurements.")
 @click.option("--published", type=click.Path(exists=True, path_type=Path), help="Folder of published studies and larger runs.")
+@click.option("--environments", "made_in", type=click.Path(path_type=Path), help="Folder of the records of environments.")
 @result("Folder of the report; files of other names in it are left alone.")
-def main(images: Path, targets: Path, results: Path, transfer: Path, gradients: Path, published: Path | None, out: Path) -> None:
+def main(
+    images: Path, targets: Path, results: Path, transfer: Path, gradients: Path, published: Path | None, made_in: Path | None, out: Path
+) -> None:
     train = image_file.read(images, "train")
     evidence = read(results, transfer, gradients, image_file.read(images, "test"))
-    found = Findings.of(evidence, published_folder.read(published))
+    found = Findings.of(evidence, published_folder.read(published), environments.read(made_in, train.dataset))
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -103,14 +112,15 @@ def write(evidence: Evidence, found: Findings, train: Split, targets: Path, fold
     pictures = draw(evidence, train, targets / str(seeds()[0]), folder / "figures")
     judged = (found.survival, found.gate, black, found.claims, found.contrasts)
     beside = further.section(found.published, found.effects, folder / "figures")
-    text = page.render(evidence, len(train), found.table, pictures, folder / "figures", *judged, beside)
+    origin = origins.below_table(found.origin), origins.section(found.records)
+    text = page.render(evidence, len(train), found.table, pictures, folder / "figures", *judged, beside, *origin)
     (folder / "index.html").write_text(text, encoding="utf-8")
 
 
 def frames(evidence: Evidence, found: Findings, black: black_box.Table) -> dict[str, pd.DataFrame]:
     """Every result that is one data frame, by the name of its file."""
     return {
-        "results": evidence.accuracies,
+        "results": evidence.accuracies.assign(environment=environments.of_accuracies(evidence, found.records)),
         "curves": series.curves(evidence),
         "auc": series.areas(evidence),
         "permutation": series.permutation(evidence),
@@ -120,6 +130,7 @@ def frames(evidence: Evidence, found: Findings, black: black_box.Table) -> dict[
         "claims": claims.to_frame(found.claims),
         "contrasts": contrasts.to_frame(found.contrasts),
         "effects": effects.to_frame(found.effects),
+        "environments": environments.to_frame(found.records),
     }
 
 
@@ -128,6 +139,7 @@ def said(found: Findings) -> str:
     parts = [terminal.table_text(found.table), terminal.differences_text(found.table), terminal.gate_text(found.gate)]
     parts += [terminal.claims_text(found.claims)]
     parts += [terminal.wrapped(survival.paragraph(found.survival))] if found.survival else []
+    parts += [terminal.wrapped(f"{found.origin.text} {found.origin.missing}".strip())]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from lib import gradient_file, target_file
-from lib.base import image_file, params
+from lib.base import environment, image_file, params
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Record
 from lib.evaluation.threats import Threat, in_tables, threats
@@ -70,7 +70,7 @@ def read() -> Evidence:
 def command_line(out: str = "report") -> list[str]:
     """The arguments of the report stage for the grid in the current folder."""
     places = {"images": str(images()), "targets": "data/targets", "results": "results/attacks", "transfer": "results/transfer"}
-    places |= {"gradients": "results/gradients"}
+    places |= {"gradients": "results/gradients", "environments": "results/environments"}
     return [text for name, place in places.items() for text in (f"--{name}", place)] + ["--out", out]
 
 
@@ -155,6 +155,21 @@ def probe(name: str, norm: str, epsilon: float, count: int) -> Record:
 def stands(count: int) -> np.ndarray:
     """The first `count` images stand, (n,) bool."""
     return np.arange(IMAGES) < count
+
+
+def record(**changes: object) -> dict[str, object]:
+    """What a record of an environment says: one CPU, no edits."""
+    versions = {"torch": "2.13.0", "torchvision": "0.28.0", "h5py": "3.16.0", "numpy": "2.4.6", "python": "3.11.7"}
+    machine = {"platform": "Linux x86_64", "cuda": None, "device": "cpu (Made up)", "threads": 2}
+    code = {"stage": "made-up@0", "commit": "a" * 40, "modified": False, "lock_sha256": "b" * 64}
+    return versions | machine | code | changes
+
+
+def write_record(path: str, **changes: object) -> None:
+    """The record of one result, in its place."""
+    place = environment.place(Path(path))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(record(**changes)))
 
 
 def write_outcomes(seed: int, key: str, share: float) -> None:

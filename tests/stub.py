@@ -4,11 +4,12 @@ import sys
 import uuid
 from pathlib import Path
 
-FRAMES = ["results", "curves", "auc", "permutation", "black_box", "worst_case", "claims", "contrasts", "effects", "table1"]
+FRAMES = ["results", "curves", "auc", "permutation", "black_box", "worst_case", "claims", "contrasts", "effects", "environments", "table1"]
 NAMES = [*(f"{name}.csv" for name in FRAMES), "gate.json", "table1.tex", "table1.md", "index.html", "figures/fig1.png"]
 
 
 def write(out: Path) -> None:
+    """A new result at `out`."""
     token = uuid.uuid4().hex
     if out.name == "report":
         (out / "figures").mkdir(parents=True, exist_ok=True)
@@ -24,5 +25,15 @@ def write(out: Path) -> None:
             (out / name).write_text(token)
 
 
+def record(out: Path, folder: Path) -> None:
+    """A new record of the environment that `out` was made in."""
+    place = folder / f"{out}.json"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(uuid.uuid4().hex)
+
+
 if __name__ == "__main__":
-    write(Path(sys.argv[sys.argv.index("--out") + 1]))
+    options = dict(zip(sys.argv, sys.argv[1:]))
+    write(Path(options["--out"]))
+    if "--records" in options:
+        record(Path(options["--out"]), Path(options["--records"]))

@@ -14,6 +14,8 @@ from dvc.utils.hydra import apply_overrides
 from project import ROOT
 from ruamel.yaml import YAML
 
+from lib.base import environment
+
 
 @cache
 def stages() -> dict[str, PipelineStage]:
@@ -119,7 +121,8 @@ def test_init_files_are_empty_and_tie_nothing_together() -> None:
 
 def test_only_prepare_data_can_reach_torchvision() -> None:
     for name, stage in stages().items():
-        reaches = any("torchvision" in (ROOT / file).read_text() for file in closure(stage))
+        trees = (ast.parse((ROOT / file).read_text()) for file in closure(stage))
+        reaches = any(module.partition(".")[0] == "torchvision" for tree in trees for module in imported(tree))
         assert reaches == (name == "prepare-data"), name
 
 
@@ -141,6 +144,18 @@ def test_names_hold_no_dash_because_dvc_joins_them_with_one() -> None:
     }.items():  # fmt: skip
         expected = math.prod(len(document[section]) for section in sizes) * len(document["seeds"])
         assert sum(name.startswith(f"{kind}@") for name in stages()) == expected, kind
+
+
+def test_every_result_lies_beside_the_record_of_its_environment_which_only_the_report_reads() -> None:
+    for name, stage in stages().items():
+        outs, deps = ([entry.def_path for entry in group] for group in (stage.outs, stage.deps))
+        if name == "report":
+            assert "results/environments" in deps
+        else:
+            (out,) = (path for path in outs if not path.startswith("results/environments"))
+            assert outs == [out, str(environment.place(Path(out)))]
+            assert f"--out {out} --records results/environments" in stage.cmd
+            assert not any(path.startswith("results/environments") for path in deps)
 
 
 def test_results_that_git_keeps_are_only_the_summary_and_the_table() -> None:

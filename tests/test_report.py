@@ -62,7 +62,7 @@ def edit(place: str, **changes: object) -> None:
 
 def test_results_hold_one_line_per_accuracy(written):
     frame = pd.read_csv(written / "results.csv", keep_default_na=False)
-    assert list(frame.columns) == COLUMNS
+    assert list(frame.columns) == [*COLUMNS, "environment"]
     table_rows, permutation_rows, seeds, threats, radii, sources = 9, 3, 2, 5, 12, 3
     attacks, single_steps = 2, 2  # paper and AutoAttack beside the strict one, which meets all radii
     each = attacks + single_steps + sources
@@ -147,7 +147,7 @@ def test_a_second_run_into_a_full_folder_writes_the_same_bytes_and_touches_nothi
     Path("again/figures/old.png").write_text("stale")
     assert run("again").exit_code == 0
     files = {path.relative_to(written) for path in written.rglob("*") if path.is_file()}
-    assert len(files) == 29
+    assert len(files) == 30
     assert {path.relative_to("again") for path in Path("again").rglob("*") if path.is_file()} == files | {Path("README.md")}
     assert [file for file in files if (written / file).read_bytes() != ("again" / file).read_bytes()] == []
     assert Path("again/README.md").read_text() == "mine"

@@ -59,7 +59,9 @@ PARAMS = {
     "transfer.images": (30, {"transfer-attacks@0", "report"}),
     "rows.JR.threats": ("permutation", evaluate({"JR"}) | {"measure-gradients@0", "transfer-attacks@0", "report"}),
     "gradients.images": (100, {"measure-gradients@0", "report"}),
-    "preset": ("paper", set()),
+    "preset": ("paper", targets(MAPS)),  # every file of maps says it
+    "saliency.batch_size": (50, targets(MAPS)),
+    "saliency.accuracy.images": (100, targets(MAPS)),
     "report.gallery": (2, {"report"}),
     "seeds": ([0, 1], NEW_SEED | {"report"}),
 }
@@ -125,6 +127,13 @@ def test_an_edited_file_reruns_exactly_what_depends_on_it(file: str, project: Pa
     with (project / file).open("a") as text:
         text.write("\n# edited\n")
     assert ran(run("dvc repro", project)) == FILES[file]
+
+
+def test_a_changed_record_of_an_environment_reruns_the_report_only(project: Path) -> None:
+    """As when a stage runs again elsewhere and makes the same bytes."""
+    (project / "results/environments/models/0/R.json").write_text("elsewhere")
+    run("dvc commit -f train-teacher@R-0", project)
+    assert ran(run("dvc repro", project)) == {"report"}
 
 
 def test_an_experiment_with_another_lambda_reruns_only_that_row(project: Path) -> None:

@@ -17,7 +17,7 @@ from project import ROOT
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from lib import target_file
+from lib import target_file, unfinished
 from lib.base import image_file
 from lib.base.errors import InputError
 from lib.network.batches import Batch
@@ -279,10 +279,14 @@ def test_a_training_that_fails_leaves_no_state(folder):
     assert not Path(".resume").exists()
 
 
+def place(out):
+    return unfinished.place(out, ".safetensors")
+
+
 def test_states_of_different_results_lie_apart(folder):
     """Each under the path of its result, also outside of the current folder, and removing one leaves the others."""
-    inside, outside = resume.place(Path("models/0/NR")), resume.place(Path("/elsewhere/models/0/NR"))
-    assert inside == resume.place(folder / "models" / "0" / "NR") == Path(".resume/models/0/NR.safetensors")
+    inside, outside = place(Path("models/0/NR")), place(Path("/elsewhere/models/0/NR"))
+    assert inside == place(folder / "models" / "0" / "NR") == Path(".resume/models/0/NR.safetensors")
     assert outside == Path(".resume/elsewhere/models/0/NR.safetensors")
     for path in (inside, outside):
         path.parent.mkdir(parents=True)

@@ -199,5 +199,5 @@ def test_unusable_settings_and_names_are_refused():
     for name in ("gradcam", "../simple", ""):
         with pytest.raises(InputError, match="saliency method must be a file in lib/saliency"):
             extraction.method(name)
-    with pytest.raises(InputError, match="chunk must be positive, got 0"):
+    with pytest.raises(InputError, match="saliency.batch_size must be positive, got 0"):
         list(extraction.chunks(smooth(3, SHAPE), Batch(grey(5, SHAPE), LABELS), simple, simple.Settings(), 0, 0))

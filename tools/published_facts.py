@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from lib.base.environment import cpu, system
 from lib.base.errors import require
 from lib.network import runtime
 
@@ -61,19 +61,12 @@ def environment() -> dict[str, str | int]:
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in ("torch", "torchvision", "numpy", "scipy", "pyautoattack")},
-        "platform": f"{platform.system()} {platform.machine()}",
+        "platform": system(),
         "cpu": cpu(),
         "cores": os.cpu_count() or 0,
         "torch_threads": torch.get_num_threads(),
         "device": name,
     }
-
-
-def cpu() -> str:
-    """What the processor calls itself (Linux), else its architecture."""
-    listed = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", listed.read_text(), re.MULTILINE) if listed.is_file() else None
-    return found.group(1).strip() if found else platform.machine()
 
 
 def git(*words: str) -> str:

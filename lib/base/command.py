@@ -1,4 +1,6 @@
-"""What every command shares: it explains itself by its module's docstring, reports bad input as one sentence, and can be timed."""
+"""What every command shares: it explains itself by its module's docstring, reports bad input as one sentence, says in which environment
+its result was made, and can be timed.
+"""
 
 import json
 import os
@@ -11,6 +13,7 @@ from typing import Any
 
 import click
 
+from lib.base import environment
 from lib.base.errors import InputError
 
 
@@ -19,9 +22,9 @@ def command(doc: str | None) -> Callable[[Callable[..., None]], click.Command]:
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @wraps(function)
-        def guarded(*args: Any, **kwargs: Any) -> None:
+        def guarded(*args: Any, records: Path | None = None, **kwargs: Any) -> None:
             try:
-                with _timed():
+                with _timed(), environment.recorded(kwargs.get("out"), records):
                     function(*args, **kwargs)
             except InputError as error:
                 raise click.ClickException(str(error)) from error
@@ -37,8 +40,11 @@ def source(name: str, help: str, **settings: Any) -> Callable:
 
 
 def result(help: str = "Where the result goes; it appears there only when complete.") -> Callable:
-    """The required option --out."""
-    return click.option("--out", type=click.Path(path_type=Path), required=True, help=help)
+    """The required option --out, and --records, which the command itself never sees."""
+    out = click.option("--out", type=click.Path(path_type=Path), required=True, help=help)
+    where = "Folder for a record of the environment (versions, device, commit); a record that is there already is kept true without it."
+    records = click.option("--records", type=click.Path(path_type=Path), show_default=False, help=where)
+    return lambda function: out(records(function))
 
 
 @contextmanager

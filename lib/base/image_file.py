@@ -5,9 +5,12 @@ of each image in the dataset it came from. Row i of a target file belongs to row
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from lib.base import h5
@@ -15,6 +18,7 @@ from lib.base.errors import require
 
 KIND = "images"
 SPLITS = ("train", "validation", "test")
+_HASHED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,34 @@ class Split:
         return len(self.labels)
 
 
-def digest(images: np.ndarray, labels: np.ndarray) -> str:
-    """SHA-256 over shape, pixels and labels in row order, as 64 hexadecimal digits."""
+@dataclass(frozen=True)
+class Opened:
+    """One split of an open file, its `images` (N, C, H, W) still unread; its digest has been compared."""
+
+    path: Path
+    dataset: str
+    images: h5py.Dataset
+    labels: np.ndarray
+    source_rows: np.ndarray
+    classes: int
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, chosen: range) -> Split:
+        """The images of consecutive rows with their labels; `digest` stays that of the whole split."""
+        part = slice(chosen.start, chosen.stop)
+        images = h5.rows(self.images, part, self.path)
+        return Split(self.dataset, images, self.labels[part], self.source_rows[part], self.classes, self.digest)
+
+
+def digest(images: np.ndarray | h5py.Dataset, labels: np.ndarray) -> str:
+    """SHA-256 over shape, pixels and labels in row order, as 64 hexadecimal digits; memory for some thousand images at most."""
     state = hashlib.sha256(repr(images.shape).encode())
-    state.update(np.ascontiguousarray(images).tobytes())
-    state.update(np.ascontiguousarray(labels).tobytes())
+    for first in range(0, len(images), _HASHED_AT_ONCE):
+        state.update(np.ascontiguousarray(images[first : first + _HASHED_AT_ONCE]).data)
+    state.update(np.ascontiguousarray(labels).data)
     return state.hexdigest()
 
 
@@ -45,11 +72,10 @@ def write(path: Path, dataset: str, classes: int, splits: dict[str, tuple[np.nda
     for name, (images, labels, source_rows) in splits.items():
         _check(path, name, images, labels, source_rows, classes)
     with h5.writing(path, KIND) as file:
-        file.attrs["dataset"] = dataset
-        file.attrs["classes"] = classes
+        h5.tell(file, dataset=dataset, classes=classes)
         for name, (images, labels, source_rows) in splits.items():
             group = file.create_group(name)
-            group.attrs["digest"] = digest(images, labels)
+            h5.tell(group, digest=digest(images, labels))
             group["images"] = images
             group["labels"] = labels
             group["source_rows"] = source_rows
@@ -57,21 +83,28 @@ def write(path: Path, dataset: str, classes: int, splits: dict[str, tuple[np.nda
 
 def read(path: Path, split: str) -> Split:
     """Read one of train, validation, test; raises `InputError` for a missing, truncated or inconsistent file."""
+    with opened(path, split) as found:
+        return found.rows(range(len(found)))
+
+
+@contextmanager
+def opened(path: Path, split: str) -> Iterator[Opened]:
+    """One of train, validation, test, to be read row by row; raises `InputError` for a missing, truncated or inconsistent file."""
     require(split in SPLITS, f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     with h5.reading(path, KIND) as file:
         require(split in file, f"{path} has no split {split!r}")
-        group = file[split]
-        images, labels, source_rows = (h5.array(group, name, path) for name in ("images", "labels", "source_rows"))
-        classes = int(file.attrs["classes"])
+        group, images = file[split], h5.dataset(file[split], "images", path)
+        labels, source_rows = (h5.array(group, name, path) for name in ("labels", "source_rows"))
+        classes = int(h5.attribute(file, "classes", path))
         _check(path, split, images, labels, source_rows, classes)
-        stored, found = str(group.attrs["digest"]), digest(images, labels)
+        stored, found = str(h5.attribute(group, "digest", path)), digest(images, labels)
         require(
             stored == found, f"{path}, split {split}: the digest is {found[:12]}, its writer stored {stored[:12]}: the data were changed"
         )
-        return Split(str(file.attrs["dataset"]), images, labels, source_rows, classes, found)
+        yield Opened(path, str(h5.attribute(file, "dataset", path)), images, labels, source_rows, classes, found)
 
 
-def _check(path: Path, split: str, images: np.ndarray, labels: np.ndarray, source_rows: np.ndarray, classes: int) -> None:
+def _check(path: Path, split: str, images: np.ndarray | h5py.Dataset, labels: np.ndarray, source_rows: np.ndarray, classes: int) -> None:
     where = f"{path}, split {split}"
     pixels = images.ndim == 4 and images.dtype == np.uint8
     require(pixels, f"{where}: images must be (N, C, H, W) uint8, got {images.shape} {images.dtype}")

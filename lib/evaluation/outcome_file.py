@@ -83,17 +83,14 @@ _TEXT = ("dataset", "row", "suite", "images_digest")
 def write(path: Path, outcomes: Outcomes) -> None:
     """Write all records of one suite on one model."""
     with h5.writing(path, KIND) as file:
-        for name in _TEXT:
-            file.attrs[name] = getattr(outcomes, name)
-        file.attrs["seed"] = outcomes.seed
+        h5.tell(file, **{name: getattr(outcomes, name) for name in _TEXT}, seed=outcomes.seed)
         file["rows"], file["labels"] = outcomes.rows, outcomes.labels
         file["clean"] = outcomes.clean.astype(np.uint8)
         for index, record in enumerate(outcomes.records):
             group = file.create_group(f"attacks/{index}")
             group["correct"] = record.correct.astype(np.uint8)
-            for name in ("semantics", "attack", "norm", "epsilon", "aggregate"):
-                group.attrs[name] = getattr(record, name)
-            group.attrs["settings"] = json.dumps(record.settings, sort_keys=True)
+            h5.tell(group, **{name: getattr(record, name) for name in ("semantics", "attack", "norm", "epsilon", "aggregate")})
+            h5.tell(group, settings=json.dumps(record.settings, sort_keys=True))
             for name, noticed in record.telemetry.items():
                 group[f"telemetry/{name}"] = noticed.astype(np.float32)
             if record.asked is not None:
@@ -103,19 +100,19 @@ def write(path: Path, outcomes: Outcomes) -> None:
 def read(path: Path) -> Outcomes:
     """Read what `write` wrote; raises `InputError` for anything else."""
     with h5.reading(path, KIND) as file:
-        text = {name: str(file.attrs[name]) for name in _TEXT}
+        text = {name: str(h5.attribute(file, name, path)) for name in _TEXT}
         groups = file.get("attacks", {})
         records = tuple(_record(groups[name], path) for name in sorted(groups, key=int))
         rows, labels = h5.array(file, "rows", path), h5.array(file, "labels", path)
         clean = h5.array(file, "clean", path).astype(bool)
-        return Outcomes(**text, seed=int(file.attrs["seed"]), rows=rows, labels=labels, clean=clean, records=records)
+        return Outcomes(**text, seed=int(h5.attribute(file, "seed", path)), rows=rows, labels=labels, clean=clean, records=records)
 
 
 def _record(group: h5py.Group, path: Path) -> Record:
-    text = {name: str(group.attrs[name]) for name in ("semantics", "attack", "norm")}
-    aggregate: Literal["mean", "worst"] = "mean" if group.attrs["aggregate"] == "mean" else "worst"
-    correct, epsilon = h5.array(group, "correct", path).astype(bool), float(group.attrs["epsilon"])
+    text = {name: str(h5.attribute(group, name, path)) for name in ("semantics", "attack", "norm")}
+    aggregate: Literal["mean", "worst"] = "mean" if h5.attribute(group, "aggregate", path) == "mean" else "worst"
+    correct, epsilon = h5.array(group, "correct", path).astype(bool), float(h5.attribute(group, "epsilon", path))
     telemetry = {name: h5.array(group, f"telemetry/{name}", path) for name in group.get("telemetry", {})}
     asked = h5.array(group, "asked", path).astype(bool) if "asked" in group else None
-    settings = json.loads(group.attrs["settings"])
+    settings = json.loads(h5.attribute(group, "settings", path))
     return Record(**text, epsilon=epsilon, aggregate=aggregate, correct=correct, settings=settings, telemetry=telemetry, asked=asked)

@@ -1,7 +1,6 @@
 """A trained model as a folder: `weights.safetensors`, `model.json` (how to build it) and `history.csv` (how it was trained)."""
 
 import csv
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import nn
 
 from lib.base import params
 from lib.base.errors import InputError, require
-from lib.network import architecture, folders
+from lib.network import architecture, digests, folders
 from lib.network.architecture import Model
 
 
@@ -74,5 +73,4 @@ def digest(folder: Path) -> str:
     """SHA-256 of the weights file, as 64 hexadecimal digits: which network this is, whatever its folder is called."""
     weights = folder / "weights.safetensors"
     require(weights.is_file(), f"expected weights at {weights}, found nothing there")
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digests.of_file(weights)

@@ -86,10 +86,9 @@ def _of_different_classes(labels_of: np.ndarray, count: int) -> np.ndarray:
 
 def _targets(path: Path, train: Split, rows: np.ndarray) -> np.ndarray:
     with target_file.opened(path) as (header, maps):
-        require(header.images_digest == train.digest, f"{path} was made from other images than the train split")
-        require(maps.shape == train.images.shape, f"{path} has maps of shape {maps.shape}, the train images {train.images.shape}")
+        target_file.fit(path, header, maps, train)
         require(header.name == path.stem, f"{path} says that it holds the targets {header.name!r}")
-        return refine.finished(header.provenance, np.asarray(maps[rows]))
+        return refine.finished(header.provenance, maps[rows])
 
 
 def _pixels(train: Split, rows: np.ndarray) -> np.ndarray:

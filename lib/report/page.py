@@ -48,8 +48,13 @@ def render(
     claims: list[Claim],
     contrasts: list[Contrast],
     further: Markup,
+    origin: Markup,
+    environments: Markup,
 ) -> str:
-    """The page as text; `folder` holds the pictures' files, which go into the page itself. `further`: studies and larger runs."""
+    """The page as text; `folder` holds the pictures' files, which go into the page itself.
+
+    `further`: studies and larger runs. `origin`: what is said below the table of where its rows were made, and all `environments`.
+    """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f}"
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
@@ -70,6 +75,8 @@ def render(
         bars={name: SEMANTICS.get(name, name) for name in headline_columns(evidence)} | {ALL: "all attacks together, image by image"},
         claims=claim_table.to_html(claims, contrasts, evidence),
         further=further,
+        origin=origin,
+        environments=environments,
     )
 
 

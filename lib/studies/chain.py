@@ -14,9 +14,9 @@ from typing import Any
 
 from lib import presets
 from lib.base import params
+from lib.network import digests
 from lib.network.choices import choice
 from lib.studies.variant import Targets, Variant
-from lib.training.resume import file_digest
 
 PRESET = "strict"  # what every study starts from
 NETWORK = ("model", "training")
@@ -36,7 +36,7 @@ class Chain:
     def __init__(self, seed: int, images: Path, folder: Path, shared: Path | None = None) -> None:
         self.seed, self.images, self.folder = seed, images, folder
         self._places = [place for place in (shared, folder) if place is not None]
-        self._data = file_digest(images)
+        self._data = digests.of_file(images)
 
     def teacher(self, name: str) -> Path:
         """The folder of a teacher; the teacher "initial" is an untrained network."""
@@ -74,7 +74,7 @@ class Chain:
 
     def _thresholded(self, teacher: str, method: str) -> Path:
         extract = partial(run, "extract_saliency", teacher, method, self.seed, images=self.images, model=self.teacher(teacher))
-        maps = self._made([f"saliency.methods.{method}", "saliency.seed"], extract, ".h5")
+        maps = self._made([f"saliency.methods.{method}", "saliency.seed", "saliency.batch_size", "saliency.accuracy"], extract, ".h5")
         return self._made(["threshold"], partial(run, "threshold", maps=maps), ".h5")
 
     def _made(self, sections: Sequence[str], make: partial, suffix: str = "") -> Path:

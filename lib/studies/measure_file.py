@@ -33,14 +33,14 @@ class Measures:
 def write(path: Path, variant: str, seeds: dict[int, Measures]) -> None:
     """Write what was measured of `variant`, by seed."""
     with h5.writing(path, KIND) as file:
-        file.attrs["variant"] = variant
+        h5.tell(file, variant=variant)
         for seed, found in seeds.items():
             group = file.create_group(f"seeds/{seed}")
             for name in ARRAYS:
                 group[name] = np.asarray(getattr(found, name), np.float32)
             if found.cosine_target is not None:
                 group["cosine_target"] = np.asarray(found.cosine_target, np.float32)
-            group.attrs["validation_loss"] = found.validation_loss
+            h5.tell(group, validation_loss=found.validation_loss)
             notes = group.create_group("notes")
             for name, value in found.notes.items():
                 notes.attrs[name] = value
@@ -49,11 +49,11 @@ def write(path: Path, variant: str, seeds: dict[int, Measures]) -> None:
 def read(path: Path) -> tuple[str, dict[int, Measures]]:
     """Variant and measures by seed."""
     with h5.reading(path, KIND) as file:
-        return str(file.attrs["variant"]), {int(seed): _measures(group, path) for seed, group in file["seeds"].items()}
+        return str(h5.attribute(file, "variant", path)), {int(seed): _measures(group, path) for seed, group in file["seeds"].items()}
 
 
 def _measures(group, path: Path) -> Measures:
     arrays = {name: h5.array(group, name, path) for name in ARRAYS}
     own = h5.array(group, "cosine_target", path) if "cosine_target" in group else None
     notes = {name: float(value) for name, value in group["notes"].attrs.items()}
-    return Measures(**arrays, cosine_target=own, validation_loss=float(group.attrs["validation_loss"]), notes=notes)
+    return Measures(**arrays, cosine_target=own, validation_loss=float(h5.attribute(group, "validation_loss", path)), notes=notes)

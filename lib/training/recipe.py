@@ -8,11 +8,11 @@ from pathlib import Path
 from lib import target_file
 from lib.base import image_file, params
 from lib.base.errors import InputError, require
-from lib.network import architecture, batches, checkpoint, runtime
+from lib.network import architecture, batches, checkpoint, digests, runtime
 from lib.training import loop
 from lib.training.augment import thresholded
 from lib.training.objective import Objective
-from lib.training.resume import Store, file_digest, fingerprint
+from lib.training.resume import Store, fingerprint
 from lib.training.shuffling import Finish
 
 
@@ -50,7 +50,8 @@ def train(
     shape = (train_split.images.shape[1], train_split.images.shape[2], train_split.images.shape[3])
     model = architecture.build(settings, shape, train_split.classes).to(device)
     splits = [split for split in (train_split, validation_split, test_split) if split is not None]
-    read = {"images": [split.digest for split in splits], "targets": file_digest(targets), "inputs": list(map(checkpoint.digest, inputs))}
+    read = {"images": [split.digest for split in splits], "inputs": list(map(checkpoint.digest, inputs))}
+    read |= {} if targets is None else {"targets": [digests.of_file(targets)]}
     store = Store(out, fingerprint(objective, plan=plan, model=settings, role=role, seed=seed, device=device.type, **read))
     data, validation = batches.on_device(train_split, device, maps), batches.on_device(validation_split, device)
     test = None if test_split is None else batches.on_device(test_split, device)

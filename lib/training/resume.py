@@ -18,17 +18,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lib import unfinished
+from lib.network import digests
 from lib.training.objective import Objective
 from lib.training.run import Run
-
-FOLDER = Path(".resume")
 
 
 class Store:
     """The file that belongs to the result `out`, for the training with this `fingerprint`."""
 
     def __init__(self, out: Path, fingerprint: str) -> None:
-        self.path, self.fingerprint = place(out), fingerprint
+        self.path, self.fingerprint = unfinished.place(out, ".safetensors"), fingerprint
 
     def load(self, run: Run) -> None:
         """Bring `run` to where the file says it was, if there is one of this training; say so, or why not, on standard error."""
@@ -55,42 +55,16 @@ class Store:
         """Remove the file and the folders that it leaves empty."""
         for path in (self.path, self._part()):
             path.unlink(missing_ok=True)
-        for folder in self.path.parents:
-            if folder == Path(".") or not folder.is_dir() or any(folder.iterdir()):
-                break
-            folder.rmdir()
+        unfinished.remove_empty(self.path)
 
     def _part(self) -> Path:
         return self.path.with_name(self.path.name + ".part")
 
 
-def place(out: Path) -> Path:
-    """Where the state for the result `out` lies, in the current folder.
-
-    >>> print(place(Path("models/0/NR")))
-    .resume/models/0/NR.safetensors
-    """
-    full, here = out.resolve(), Path.cwd().resolve()
-    inside = full.relative_to(here if full.is_relative_to(here) else full.anchor)
-    return FOLDER / inside.with_name(inside.name + ".safetensors")
-
-
 def fingerprint(objective: Objective, **facts: Any) -> str:
     """SHA-256 of everything that decides what a training gives: objective, `facts` (dataclasses or plain values), torch, this code."""
-    code = {name: _digest(Path(path)) for name, path in _modules().items()}
-    told = {"objective": _told(objective), "facts": _told(facts), "torch": torch.__version__, "code": code}
+    told = {"objective": _told(objective), "facts": _told(facts), "torch": torch.__version__, "code": digests.of_code()}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
-def file_digest(path: Path | None) -> str | None:
-    """SHA-256 of a file, None for none."""
-    return None if path is None else _digest(path)
-
-
-def _modules() -> dict[str, str]:
-    """The files of all loaded modules of this project, by name."""
-    loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.items() if name.partition(".")[0] == "lib"}
-    return {name: file for name, file in loaded.items() if file is not None}
 
 
 def _told(value: Any) -> Any:
@@ -112,11 +86,6 @@ def _read(path: Path) -> tuple[dict, dict[str, Tensor]]:
     with safe_open(path, "pt") as file:
         header = json.loads((file.metadata() or {})["state"])
         return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _say(sentence: str) -> None:
