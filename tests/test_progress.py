@@ -34,6 +34,14 @@ def test_off_a_terminal_it_prints_whole_lines_with_count_rate_and_time_left(caps
     assert {report[2] for report in reports} == {"5"}
 
 
+def test_a_note_stands_behind_the_figures_as_it_is_at_that_moment(capsys, every_step):
+    seen = []
+    for item in progress(range(4), "working", unit="step", note=lambda: f"last {seen[-1]}" if seen else ""):
+        seen.append(item)
+    lines = [line for line in capsys.readouterr().err.split("\n") if line]
+    assert "last" not in lines[0] and any("last 0" in line for line in lines) and "last 2" in lines[-1]
+
+
 def test_a_quick_loop_prints_its_beginning_and_its_end_only(capsys):
     list(progress(range(2000), "working", unit="step"))
     lines = [line for line in capsys.readouterr().err.split("\n") if line]

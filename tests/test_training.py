@@ -93,6 +93,17 @@ def test_nesterov_changes_the_steps():
     assert not any(map(torch.equal, plain.parameters(), nesterov.parameters()))
 
 
+def test_the_gradient_norm_of_a_linear_model_is_that_of_its_rows():
+    """The gradient of logit k is row k wherever the image lies; training mode must not matter, nor images beyond the first."""
+    model = random_linear(3, SHAPE)
+    labels = torch.arange(loop.NORM_IMAGES) % 3
+    data = Batch(torch.rand(len(labels) + 5, *SHAPE), torch.cat([labels, torch.full((5,), 2)]))
+    found = loop.gradient_norm(nn.Sequential(nn.Dropout(0.5), model).train(), data)
+    expected = model.weight.detach().flatten(1).norm(dim=1)[labels].mean()
+    assert found == {"validation_gradient_norm": pytest.approx(float(expected), rel=1e-6)}
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+
+
 def test_the_learning_rate_falls_along_a_cosine_to_nearly_zero():
     _, history = fitted(epochs=20)
     rates = [entry["learning_rate"] for entry in history]
@@ -170,7 +181,7 @@ def test_the_objective_is_called_in_train_mode_and_validation_runs_in_eval_mode(
     model, modes = smooth(2, SHAPE, dropout=0.5), []
     model.register_forward_pre_hook(lambda module, inputs: modes.append((len(inputs[0]), module.training)))
     loop.fit(model, separable(), separable(30, 1), cross_entropy, plan(epochs=2), 0)
-    assert modes == 2 * (6 * [(8, True)] + [(30, False)])
+    assert modes == 2 * (6 * [(8, True)] + 2 * [(30, False)])  # accuracy and gradient norm
 
 
 def test_validation_figures_are_those_of_all_images(monkeypatch):

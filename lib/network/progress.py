@@ -1,7 +1,7 @@
 """How long something takes: a bar with rate and time left on a terminal, one plain line every few seconds elsewhere."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -17,13 +17,24 @@ class _Lines(tqdm):
         print(msg or str(self), file=sys.stderr, flush=True)
 
 
-def progress(items: Iterable[Item], description: str, total: int | None = None, unit: str = "it", done: int = 0) -> Iterator[Item]:
+def progress(
+    items: Iterable[Item],
+    description: str,
+    total: int | None = None,
+    unit: str = "it",
+    done: int = 0,
+    note: Callable[[], str] | None = None,
+) -> Iterator[Item]:
     """Yield `items` while reporting on standard error; the interface is the same on a terminal and in a log.
 
-    `done` of `total` came before these items.
+    `done` of `total` came before these items. `note` is asked before each item for what stands behind the figures.
     """
     if sys.stderr.isatty():
-        yield from tqdm(items, description, total, unit=unit, initial=done, dynamic_ncols=True)
+        bar = tqdm(items, description, total, unit=unit, initial=done, dynamic_ncols=True)
     else:
         lines = {"ncols": 0, "mininterval": SECONDS_BETWEEN_LINES, "miniters": 1}
-        yield from _Lines(items, description, total, unit=unit, initial=done, **lines)
+        bar = _Lines(items, description, total, unit=unit, initial=done, **lines)
+    for item in bar:
+        if note is not None:
+            bar.set_postfix_str(note(), refresh=False)
+        yield item

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lib import gradients
 from lib.base.errors import InputError, require
 from lib.network.batches import Batch
-from lib.network.model_state import mode
+from lib.network.model_state import evaluating, mode
 from lib.network.progress import progress
 from lib.training.layout import laid_out
 from lib.training.objective import Objective, additive
@@ -22,6 +23,7 @@ from lib.training.shuffling import Finish, shuffled
 from lib.training.steps import Stepper, stepper
 
 EVALUATION_BATCH = 500
+NORM_IMAGES = 200
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ def fit(
 
     Returns:
         One dictionary per epoch: epoch, learning_rate, loss, the objective's terms, train_accuracy, validation_loss,
-        validation_accuracy, with `test` also test_accuracy, selected. Accuracies are fractions; training figures are averages over
-        the epoch's batches, summed in float64.
+        validation_accuracy, validation_gradient_norm, with `test` also test_accuracy, selected. Accuracies are fractions; training
+        figures are averages over the epoch's batches, summed in float64.
 
     Raises:
         InputError: the batch is larger than the data, or the loss became non-finite (names epoch and step).
@@ -93,13 +95,13 @@ def fit(
     steps, done = math.ceil(len(train) / plan.batch_size), len(run.history)
     step = stepper(model, run.optimizer, objective, run.noise, precision=plan.precision, parts=plan.accumulate)
     shuffles = _batches(train, plan, run.order, plan.epochs - done, finish)
-    batches = progress(shuffles, "training", plan.epochs * steps, "step", done * steps)
+    batches = progress(shuffles, "training", plan.epochs * steps, "step", done * steps, lambda: _last(run.history))
     for epoch in range(done + 1, plan.epochs + 1):
         model.train()
         rates = [cosine(plan.learning_rate, index, plan.epochs * steps) for index in range((epoch - 1) * steps, epoch * steps)]
         figures = descend(step, run.optimizer, batches, rates)
         averages = _averages(step.names, figures, plan.batch_size, len(train), epoch)
-        measured = evaluate(model, validation) | _test_accuracy(model, test)
+        measured = evaluate(model, validation) | gradient_norm(model, validation) | _test_accuracy(model, test)
         run.history.append({"epoch": epoch, "learning_rate": rates[-1], **averages, **measured})
         if 2 * epoch > plan.epochs:
             run.consider(_score(plan, measured), epoch)
@@ -141,6 +143,22 @@ def evaluate(model: nn.Module, data: Batch) -> dict[str, float]:
             loss += functional.cross_entropy(logits, part.labels, reduction="sum").item()
             correct += int((logits.argmax(1) == part.labels).sum())
     return {"validation_loss": loss / len(data), "validation_accuracy": correct / len(data)}
+
+
+def gradient_norm(model: nn.Module, data: Batch) -> dict[str, float]:
+    """Mean L2 norm of the label logit's gradient over the first images of `data`, in eval mode, in logits per unit of pixel intensity."""
+    few = data.take(slice(0, NORM_IMAGES))
+    with evaluating(model):
+        norms = gradients.of_label(model, few.images, few.labels).flatten(1).norm(dim=1)
+    return {"validation_gradient_norm": float(norms.mean())}
+
+
+def _last(history: list[dict]) -> str:
+    """The last epoch for the eyes of whoever waits."""
+    if not history:
+        return ""
+    last = history[-1]
+    return f"epoch {last['epoch']}: loss {last['loss']:.3g}, validation {100 * last['validation_accuracy']:.1f} %"
 
 
 def _check(plan: Plan, objective: Objective, test: Batch | None) -> None:
