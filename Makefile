@@ -2,10 +2,13 @@
 PYTHON ?= python3
 NAME ?= quick
 PRESET ?= strict
+# Columns of `make experiments`: results of a row as report/summary.json calls them, and the sections of params.yaml.
+KEEP ?= clean|worst\.linf_\w+
+SECTIONS := data|model|training|rows|teachers|at|jr|ir|saliency|threshold|permute|evaluation|threats|attacks|transfer|gradients|report
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help env repro test lint scale preset audit beyond matched benchmark lock clean
+.PHONY: help env repro plots experiments test lint scale preset audit beyond matched benchmark lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what there is
@@ -16,11 +19,23 @@ env: .venv/ready  ## Make the environment: Python packages as pinned in requirem
 .venv/ready: requirements.lock
 	test -x .venv/bin/uv || { $(PYTHON) -m venv .venv && .venv/bin/python -m pip install --quiet uv; }
 	uv pip sync --quiet --compile-bytecode --python .venv/bin/python requirements.lock
+	python -m tools.plots
 	touch $@
 
-repro: env  ## Rebuild everything that is out of date, from raw images to the report
-	dvc repro
-	@echo "The report is report/index.html; the tables and figures beside it are made from report/results.csv."
+# Unbuffered, or what DVC says would stand behind what its stages say; the exit status is that of DVC.
+repro: export PYTHONUNBUFFERED = 1
+repro: env  ## Rebuild everything that is out of date, from raw images to the report; keep a log in .logs and say what was done
+	@mkdir -p .logs && log=.logs/repro-$$(date +%Y%m%d-%H%M%S) && SECONDS=0 && set -o pipefail && \
+	{ STAGE_TIMES="$$PWD/$$log.jsonl" dvc repro 2>&1 | tee $$log.log; status=$$?; } ; echo ; \
+	python -m tools.summary $$log.log --times $$log.jsonl --seconds $$SECONDS ; exit $$status
+
+plots: env  ## Draw training and robustness curves of the workspace, on a page that needs no network
+	@python -m tools.plots
+	dvc plots show
+
+experiments: env  ## A short table of all experiments: changed parameters and a few results; KEEP=<pattern> for others, SORT=<column>
+	@COLUMNS=200 dvc exp show --only-changed $(if $(SORT),--sort-by $(SORT) --sort-order desc) \
+	--drop '(?!Experiment$$|seeds$$|preset$$|($(SECTIONS))\.|[^.]+\.($(KEEP))$$).*'
 
 test: env lint  ## Lint, types and tests
 	python -m pytest -n 2
@@ -30,7 +45,7 @@ lint: env
 	ruff format --check lib stages tests tools
 	mypy
 
-scale: env  ## Choose a parameter set: make scale NAME=quick | mnist_cpu | mnist | cifar10 | cifar10_small, with PRESET=strict | paper
+scale: env  ## Choose a parameter set: make scale NAME=quick | tiny | mnist_cpu | mnist | cifar10 | cifar10_small, with PRESET=strict | paper
 	python -m tools.scale $(NAME) --preset $(PRESET)
 
 preset: env  ## Set every switch between the paper's code and its text: make preset NAME=strict | paper
@@ -53,4 +68,4 @@ lock:  ## Resolve pyproject.toml anew into requirements.lock (needs uv)
 
 clean:  ## Remove results of rows that params.yaml no longer has, and whatever else the pipeline did not write
 	git clean -fdXq models results data/maps data/targets report
-	dvc checkout
+	dvc checkout dvc.yaml

@@ -22,21 +22,29 @@ from lib.report import (
     curve_figures,
     effects,
     environments,
+    figure_list,
     figures,
     further,
     galleries,
     gate,
+    network_figures,
+    networks,
     origins,
     page,
+    picker,
     published_folder,
     series,
+    sortable,
     studies,
     survival,
     table_formats,
     tables,
     terminal,
+    training,
+    vega,
     worst_case,
 )
+from lib.report.charts.looks import looks
 from lib.report.claims import Claim
 from lib.report.contrasts import Contrast
 from lib.report.effects import Change
@@ -52,6 +60,16 @@ from lib.report.tables import Table
 
 
 @dataclass(frozen=True)
+class Places:
+    """Folders that only single parts of the report read: `maps` before the threshold and `models` with their histories may be None."""
+
+    targets: Path
+    gradients: Path
+    maps: Path | None
+    models: Path | None
+
+
+@dataclass(frozen=True)
 class Findings:
     """What is worked out once and shown in several places."""
 
@@ -64,13 +82,16 @@ class Findings:
     effects: dict[str, list[Change]]
     records: Records
     origin: Notice
+    networks: pd.DataFrame
 
     @staticmethod
     def of(evidence: Evidence, published: dict[str, Published], records: Records) -> "Findings":
         """All findings of the evidence, and of what has been published."""
         judged, compared = gate.gate(evidence), contrasts.contrasts(evidence)
         own = tables.build(evidence), judged, compared, claims.claims(evidence), survival.survival(evidence)
-        return Findings(*own, published, studies.effects_of(published), records, origins.notice(evidence, records))
+        return Findings(
+            *own, published, studies.effects_of(published), records, origins.notice(evidence, records), networks.networks(evidence)
+        )
 
 
 @command(__doc__)
@@ -79,11 +100,22 @@ class Findings:
 @source("--results", "Folder of the attacks' outcomes.")
 @source("--transfer", "Folder of the transfer attacks' outcomes.")
 @source("--gradients", "Folder of the gradient measurements.")
+@click.option("--maps", type=click.Path(exists=True, path_type=Path), help="Folder of the maps before the threshold, for the gallery.")
+@click.option("--models", type=click.Path(exists=True, path_type=Path), help="Folder of the models, for the histories of their training.")
 @click.option("--published", type=click.Path(exists=True, path_type=Path), help="Folder of published studies and larger runs.")
 @click.option("--environments", "made_in", type=click.Path(path_type=Path), help="Folder of the records of environments.")
 @result("Folder of the report; files of other names in it are left alone.")
 def main(
-    images: Path, targets: Path, results: Path, transfer: Path, gradients: Path, published: Path | None, made_in: Path | None, out: Path
+    images: Path,
+    targets: Path,
+    results: Path,
+    transfer: Path,
+    gradients: Path,
+    maps: Path | None,
+    models: Path | None,
+    published: Path | None,
+    made_in: Path | None,
+    out: Path,
 ) -> None:
     train = image_file.read(images, "train")
     evidence = read(results, transfer, gradients, image_file.read(images, "test"))
@@ -92,29 +124,43 @@ def main(
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        write(evidence, found, train, targets, part)
+        write(evidence, found, train, Places(targets, gradients, maps, models), part)
         move(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     click.echo(said(found))
 
 
-def write(evidence: Evidence, found: Findings, train: Split, targets: Path, folder: Path) -> None:
+def write(evidence: Evidence, found: Findings, train: Split, places: Places, folder: Path) -> None:
     """Write all files of the report into `folder`."""
     black = black_box.build(evidence)
-    for name, frame in frames(evidence, found, black).items():
+    for name, frame in (frames(evidence, found, black) | {"training": training.frame(places.models)}).items():
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     summary = series.summary(evidence) | ({"what_survives": survival.to_dict(found.survival)} if found.survival else {})
     for name, entries in {"summary": summary, "gate": gate.to_json(found.gate)}.items():
         (folder / f"{name}.json").write_text(json.dumps(entries, indent=2) + "\n")
     (folder / "table1.md").write_text(table_formats.to_markdown(found.table), encoding="utf-8")
     (folder / "table1.tex").write_text(table_formats.to_latex(found.table), encoding="utf-8")
-    pictures = draw(evidence, train, targets / str(seeds()[0]), folder / "figures")
-    judged = (found.survival, found.gate, black, found.claims, found.contrasts)
-    beside = further.section(found.published, found.effects, folder / "figures")
-    origin = origins.below_table(found.origin), origins.section(found.records)
-    text = page.render(evidence, len(train), found.table, pictures, folder / "figures", *judged, beside, *origin)
+    judged = page.Judged(found.table, found.survival, found.gate, black, found.claims, found.contrasts)
+    text = page.render(evidence, len(train), judged, parts(evidence, found, train, places, folder / "figures"))
     (folder / "index.html").write_text(text, encoding="utf-8")
+
+
+def parts(evidence: Evidence, found: Findings, train: Split, places: Places, folder: Path) -> page.Parts:
+    """Everything on the page that is a picture, a chart, a table or a section of its own; the pictures go into `folder`."""
+    first, rows = str(seeds()[0]), looks(evidence)
+    targets, maps = places.targets / first, None if places.maps is None else places.maps / first
+    charts = figure_list.panels(evidence, found.networks, networks.over_images(places.gradients, evidence.seeds), rows)
+    return page.Parts(
+        table=table_formats.to_html(found.table),
+        figures=figure_list.section(draw(evidence, found, train, targets, folder), charts, folder),
+        gallery=picker.section(evidence, train, targets, maps),
+        further=further.section(found.published, found.effects, folder),
+        origin=origins.below_table(found.origin),
+        environments=origins.section(found.records),
+        style=vega.style(rows),
+        scripts=sortable.script() + vega.script(rows),
+    )
 
 
 def frames(evidence: Evidence, found: Findings, black: black_box.Table) -> dict[str, pd.DataFrame]:
@@ -131,6 +177,7 @@ def frames(evidence: Evidence, found: Findings, black: black_box.Table) -> dict[
         "contrasts": contrasts.to_frame(found.contrasts),
         "effects": effects.to_frame(found.effects),
         "environments": environments.to_frame(found.records),
+        "networks": found.networks,
     }
 
 
@@ -143,7 +190,7 @@ def said(found: Findings) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def draw(evidence: Evidence, train: Split, targets: Path, folder: Path) -> list[Picture]:
+def draw(evidence: Evidence, found: Findings, train: Split, targets: Path, folder: Path) -> list[Picture]:
     """Draw every figure that the rows at hand allow."""
     drawn = [
         galleries.target_figure(train, targets, folder),
@@ -152,6 +199,7 @@ def draw(evidence: Evidence, train: Split, targets: Path, folder: Path) -> list[
         figures.norm_figure(evidence, folder),
         curve_figures.curve_figure(evidence, folder),
         curve_figures.security_figure(evidence, folder),
+        network_figures.networks_figure(found.networks, folder),
         galleries.gradient_figure(evidence, train, folder),
     ]
     return [picture for picture in drawn if picture is not None]

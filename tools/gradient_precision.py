@@ -79,6 +79,7 @@ def lines(model: nn.Module, data: list[Batch], state: str) -> Iterator[str]:
 
 
 def without_dropout(model: nn.Module) -> nn.Module:
+    """`model`, with every dropout layer set to drop nothing."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0

@@ -130,10 +130,12 @@ def line(layout: Layout, found: Measured, plain: int) -> str:
 
 
 def row(cells: list[str]) -> str:
+    """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
 def head(cells: tuple[str, ...]) -> str:
+    """The first two lines of a Markdown table: names, and all but the first column set to the right."""
     return row(list(cells)) + "\n" + row(["---"] + ["---:"] * (len(cells) - 1))
 
 

@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 from lib.report.families import Family, families
 
 INK, MUTED, RULE = "#1f2430", "#667085", "#e4e7ec"
+# Every shade has a contrast of at least 3 with white, so that thin lines can be seen; the first ones are told apart by their lightness too.
 SHADES: dict[Family, tuple[str, ...]] = {
-    "standard": ("#6b7280", "#9aa1ad"),
-    "adversarial": ("#4f9bd9", "#1f5fa8", "#12365f"),
-    "jacobian": ("#12866b", "#5cb89f"),
-    "permuted": ("#c9a227", "#dcc06a", "#8f7212", "#ecdca8"),
-    "non_robust": ("#b48ad0", "#7c4a9e", "#4f2a6b"),
-    "robust": ("#f08a4b", "#c8421a", "#852407"),
+    "standard": ("#6b7280", "#8b929e"),
+    "adversarial": ("#3f8fd2", "#1f5fa8", "#12365f"),
+    "jacobian": ("#12866b", "#35a085"),
+    "permuted": ("#a67f0a", "#7a5f08", "#b08a1c", "#574303"),
+    "non_robust": ("#a875c8", "#7c4a9e", "#4f2a6b"),
+    "robust": ("#e0702b", "#b93a14", "#852407"),
 }
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",

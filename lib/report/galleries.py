@@ -62,10 +62,10 @@ def gradient_figure(evidence: Evidence, train: Split, folder: Path) -> Picture |
     rows = evidence.example_rows[:kept]
     places = _of_different_classes(train.labels[rows], params.value("report", "gallery"))
     columns = {name.replace("(", "\n(", 1): evidence.examples[key][places] for key, name in shown.items()}
-    _draw(folder / "fig6_gradients", _pixels(train, rows[places]), columns)
+    _draw(folder / "fig8_gradients", _pixels(train, rows[places]), columns)
     caption = f"Gradient of the label’s logit at train images, one column per training technique, first seed. {SCALE}"
     alt = f"Grid of {len(places)} images with the input gradients of {len(shown)} trained networks."
-    return Picture("fig6_gradients", "Figure 6. The gradients that training produced", caption, alt, _width(columns), vector=False)
+    return Picture("fig8_gradients", "Figure 8. The gradients that training produced", caption, alt, _width(columns), vector=False)
 
 
 def chosen_rows(train: Split) -> np.ndarray:

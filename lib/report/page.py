@@ -1,4 +1,7 @@
-"""The report as one self-contained HTML page: it loads nothing, so that it can be mailed or opened years later."""
+"""The report as one self-contained HTML page: it loads nothing, so that it can be mailed or opened years later.
+
+Its Content-Security-Policy forbids every request; its charts and sorting are scripts inside it, and without them the pictures remain.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +11,25 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from lib.base import params
-from lib.report import black_box, claim_table, gate, survival
+from lib.report import black_box, claim_table, gate, short_answer, survival
 from lib.report.claims import Claim
 from lib.report.columns import SEMANTICS, Column
 from lib.report.contrasts import Contrast
-from lib.report.figures import Picture
 from lib.report.findings import answer, standings
 from lib.report.results import Evidence
 from lib.report.series import headline_columns
 from lib.report.statistics import wilson
 from lib.report.tables import Table
-from lib.report.templates import inlined
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
+# Sections by their ids, for the list at the top.
+PLACES = {"glance": "At a glance", "table": "Every technique, every attack", "believed": "The gate", "claimed": "The paper’s claims"}
+PLACES |= {
+    "figures": "Figures",
+    "pictures": "What the maps look like",
+    "further": "Studies and larger runs",
+    "measured": "How it was measured",
+}
 ALL = "worst"  # the bar of all attacks together
 # Train images, width and epochs of the paper (Sec. 4.2 and 4.3).
 PAPER = {"mnist5k": (60_000, 1, 100), "mnist": (60_000, 1, 100), "cifar10": (50_000, 10, 200)}
@@ -36,47 +45,61 @@ class Bar:
     high: float
 
 
-def render(
-    evidence: Evidence,
-    train_images: int,
-    table: Table,
-    pictures: list[Picture],
-    folder: Path,
-    survives: survival.Survival | None,
-    judged: gate.Gate,
-    black: black_box.Table,
-    claims: list[Claim],
-    contrasts: list[Contrast],
-    further: Markup,
-    origin: Markup,
-    environments: Markup,
-) -> str:
-    """The page as text; `folder` holds the pictures' files, which go into the page itself.
+@dataclass(frozen=True)
+class Judged:
+    """What was worked out from the evidence and is put into words here."""
 
-    `further`: studies and larger runs. `origin`: what is said below the table of where its rows were made, and all `environments`.
+    table: Table
+    survives: survival.Survival | None
+    gate: gate.Gate
+    black: black_box.Table
+    claims: list[Claim]
+    contrasts: list[Contrast]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Parts of the page that were made elsewhere. `further`: studies and larger runs. `origin`: what is said below the table of where its
+    rows were made, and all `environments`. `style` belongs into the head, `scripts` behind everything.
     """
+
+    table: Markup
+    figures: Markup
+    gallery: Markup
+    further: Markup
+    origin: Markup
+    environments: Markup
+    style: Markup
+    scripts: Markup
+
+
+def render(evidence: Evidence, train_images: int, judged: Judged, parts: Parts) -> str:
+    """The page as text."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f}"
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    smaller, columns = smaller_than_paper(evidence.dataset, train_images), headline_columns(evidence)
+    measured = {name: SEMANTICS.get(name, name) for name in columns}
+    sure = judged.survives, evidence.images, len(evidence.seeds), judged.gate, judged.claims
     return template.render(
         dataset=evidence.dataset,
-        threat=next(iter(headline_columns(evidence).values())).threat,
-        survives=survival.paragraph(survives) if survives else "",
+        threat=next(iter(columns.values())).threat,
+        short=short_answer.sentences(judged.survives) if judged.survives else [],
+        doubts=short_answer.doubts(*sure),
+        survives=survival.paragraph(judged.survives) if judged.survives else "",
         answer=answer(evidence),
+        places=PLACES.items(),
         overview=overview(evidence),
         scale=_scale(evidence, train_images),
-        replica=smaller_than_paper(evidence.dataset, train_images),
-        table=table,
-        black=black,
-        gate=gate.to_html(judged),
-        pictures=[(picture, inlined(picture, folder)) for picture in pictures],
+        replica=smaller,
+        table=judged.table,
+        black=judged.black,
+        gate=gate.to_html(judged.gate),
         attacks=_attacks(),
-        measured={name: SEMANTICS.get(name, name) for name in headline_columns(evidence)},
-        bars={name: SEMANTICS.get(name, name) for name in headline_columns(evidence)} | {ALL: "all attacks together, image by image"},
-        claims=claim_table.to_html(claims, contrasts, evidence),
-        further=further,
-        origin=origin,
-        environments=environments,
+        measured=measured,
+        bars=measured | {ALL: "all attacks together, image by image"},
+        claims=claim_table.to_html(judged.claims, judged.contrasts, evidence),
+        parts=parts,
     )
 
 

@@ -1,9 +1,16 @@
-"""Table 1 as Markdown and as LaTeX."""
+"""Table 1 as Markdown, as LaTeX and as a part of the page."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
 
-from lib.report.columns import Column
+from markupsafe import Markup
+
+from lib.report.columns import CLEAN, Column
+from lib.report.findings import signed
+from lib.report.statistics import wilson
 from lib.report.tables import Cell, Line, Table
+from lib.report.templates import rendered
 
 _MARKDOWN_MARKS = {"": "{}", "best": "**{}**", "second": "<u>{}</u>", "third": "\\*{}"}
 _LATEX_MARKS = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "third": "{}$^*$"}
@@ -13,6 +20,34 @@ _LATEX_SPECIAL = str.maketrans(
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "∞": r"$\infty$"}
     | {"<": r"\textless{}", ">": r"\textgreater{}"}
 )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A cell of the page's table in words: `interval` is Wilson's 95 % over the test images, `difference` that to the `published` value;
+    `title` is the tooltip; `first` where a new attack begins.
+    """
+
+    cell: Cell
+    value: str
+    interval: str
+    published: str
+    difference: str
+    title: str
+    first: bool
+
+
+def to_html(table: Table) -> Markup:
+    """The table as a part of the page, sortable by `sortable.script`, with what the paper printed and intervals on demand."""
+    groups = [column.group for column in table.columns]
+    firsts = [place > 0 and group != groups[place - 1] for place, group in enumerate(groups)]
+    bodies = [
+        (next((line.header for line in lines if line.header), ""), [(line, _line(line, table.columns, firsts)) for line in lines])
+        for lines in (list(members) for _, members in groupby(table.lines, lambda line: line.group))
+    ]
+    columns = [(column, _name(column), first) for column, first in zip(table.columns, firsts)]
+    compared = any(cell.published is not None for line in table.lines for cell in line.cells)
+    return rendered("table.html.j2", table=table, columns=columns, bodies=bodies, compared=compared)
 
 
 def to_markdown(table: Table) -> str:
@@ -68,6 +103,25 @@ def escape_latex(text: str) -> str:
     5 \\% of a\\_b
     """
     return text.translate(_LATEX_SPECIAL)
+
+
+def _line(line: Line, columns: tuple[Column, ...], firsts: list[bool]) -> list[Shown]:
+    return [_shown(*cell) for cell in zip(line.cells, columns, firsts)]
+
+
+def _shown(cell: Cell, column: Column, first: bool) -> Shown:
+    digits = len(cell.shown.partition(".")[2])
+    low, high = wilson(cell.mean / 100, cell.images)
+    interval = f"{100 * low:.{digits}f}–{100 * high:.{digits}f}"
+    published = "" if cell.published is None else f"{cell.published:.2f}"
+    difference = "" if cell.published is None else signed(cell.mean - cell.published)
+    parts = [f"{_name(column)}: {cell.shown} %", f"over {cell.images} images {interval} (95 %, Wilson)"]
+    parts += [f"over the seeds {cell.spread}"] * bool(cell.spread) + [f"paper {published}, difference {difference}"] * bool(published)
+    return Shown(cell, f"{cell.mean:.4f}", interval, published, difference, "; ".join(parts), first)
+
+
+def _name(column: Column) -> str:
+    return "clean" if column == CLEAN else f"{column.group}, {column.threat}"
 
 
 def _piped(cells: list[str]) -> str:

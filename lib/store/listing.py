@@ -46,6 +46,7 @@ def leads_out(path: str) -> bool:
 
 
 def is_listing(oid: str) -> bool:
+    """Whether the object called `oid` is the list of a folder's files."""
     return oid.endswith(LISTING)
 
 

@@ -1,0 +1,81 @@
+"""What the comparison says, in sentences; every one is chosen by the numbers."""
+
+from lib.compare.comparison import Comparison
+from lib.compare.differences import Change
+from lib.compare.revision import Revision
+from lib.report.columns import Column, under
+from lib.report.statistics import CONFIDENCE
+
+MOST = 4  # rows that are named one by one
+
+
+def sentences(compared: Comparison) -> list[str]:
+    """Which rows differ, what became of them where the answer is given, and how sure that is."""
+    if not compared.moved:
+        return [f"{_listed([revision.name for revision in compared.revisions])} have the same outcomes in every row, under every attack."]
+    found = [_which(compared)]
+    for place, changes in enumerate(compared.changes, 1):
+        found += _at_headline(compared, place, changes)
+        found.append(_how_sure(compared.revisions[place], changes))
+    return found
+
+
+def threats(revision: Revision) -> list[tuple[str, float]]:
+    """The threat models of the paper's tables."""
+    listed = (revision.params.get("threats") or {}).get("table") or []
+    return [(threat["norm"], float(threat["epsilon"])) for threat in listed if threat.get("step_size") is not None]
+
+
+def in_tables(column: Column) -> bool:
+    """Whether the attack has columns in the tables: transfer and single steps are weaker than the others by design."""
+    return column.semantics != "transfer" and column.attack != "fgsm"
+
+
+def _which(compared: Comparison) -> str:
+    names = [compared.rows[row] for row in compared.moved]
+    if len(names) == len(compared.rows):
+        return f"All {len(names)} rows differ."
+    verb = "differs" if len(names) == 1 else "differ"
+    return f"Of {len(compared.rows)} rows {len(names)} {verb}: {_listed(names)}. The others have the same outcome on every image."
+
+
+def _at_headline(compared: Comparison, place: int, changes: dict[tuple[str, Column], Change]) -> list[str]:
+    """One sentence per row, for the few or the most changed ones."""
+    headline = (compared.revisions[0].params.get("report") or {}).get("figure_threat") or {}
+    found: dict[str, list[Change]] = {}
+    for (row, column), change in changes.items():
+        asked = (column.norm, column.epsilon) == (headline.get("norm"), headline.get("epsilon")) and in_tables(column)
+        if row in compared.moved and asked:
+            found.setdefault(row, []).append(change)
+    order = sorted(found, key=lambda row: -max(abs(change.difference.points) for change in found[row]))
+    names = compared.revisions[0].name, compared.revisions[place].name
+    return [_row(compared.rows[row], names, found[row]) for row in order[:MOST]]
+
+
+def _row(name: str, names: tuple[str, str], found: list[Change]) -> str:
+    threat = found[0].cell[1].threat
+    parts = [
+        f"{_percent(change.difference.second)} → {_percent(change.difference.first)} % under {under(change.cell[1].semantics)} "
+        f"({change.difference.interval} points)"
+        for change in found
+    ]
+    return f"{name} at {threat}, from {names[0]} to {names[1]}: {'; '.join(parts)}."
+
+
+def _how_sure(revision: Revision, changes: dict[tuple[str, Column], Change]) -> str:
+    tested = [change for change in changes.values() if not change.same]
+    clear, certain = sum(change.difference.clear for change in tested), sum(change.certain for change in tested)
+    if not tested:
+        return f"{revision.name} has the outcomes of the first revision in every row that both have."
+    how = "by image" if all(change.paired for change in tested) else "by image where both have the outcomes of the same images"
+    told = f"{revision.name}: the outcomes behind {len(tested)} accuracies differ, compared {how}"
+    sure = f"{clear} of the {100 * CONFIDENCE:.0f} % intervals leave out zero, {certain} of them after Holm’s correction too"
+    return f"{told}; {sure}. The intervals are over test images, not over seeds."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,0 +1,56 @@
+"""Robust accuracy of every trained network against the alignment and the size of its gradients, for print."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
+
+from lib.report.columns import NORMS, radius
+from lib.report.drawing import colours, drawn
+from lib.report.families import Family, families
+from lib.report.figures import Picture
+from lib.report.networks import attacks
+from lib.report.series import headline
+
+PANELS = {"cosine_reference": "(a) Cosine with the reference maps", "label_norm": "(b) Norm of the label’s gradient, logarithmic"}
+# Those of the chart on the page.
+SHAPES: dict[Family, str] = {"standard": "o", "adversarial": "s", "jacobian": "^", "permuted": "D", "non_robust": "v", "robust": "P"}
+
+
+def networks_figure(frame: pd.DataFrame, folder: Path) -> Picture:
+    """Figure 7: both panels under the strict attack, or under the first one where it is missing; shapes by family."""
+    known = attacks(frame)
+    attack = "strict" if "strict" in known else next(iter(known))
+    found, threat = frame[frame["attack"] == attack], headline()
+    with drawn(folder / "fig7_networks", 9.6, 4.0) as figure:
+        for axes, (column, title) in zip(figure.subplots(1, 2, sharey=True), PANELS.items()):
+            _marks(axes, found, column)
+            axes.set_title(title, loc="left")
+        left, right = figure.axes
+        right.set_xscale("log")
+        right.xaxis.set_major_locator(MaxNLocator(6))
+        right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        right.xaxis.set_minor_formatter(NullFormatter())
+        left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        left.set_ylabel(f"accuracy at {NORMS.get(threat.norm, threat.norm)} {radius(threat.epsilon)}, {known[attack]}")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    orders = {column: found.groupby("row")[["accuracy", column]].mean().corr("spearman").iloc[0, 1] for column in PANELS}
+    words = f"{orders['cosine_reference']:.2f} with alignment and {orders['label_norm']:.2f} with size".replace("-", "−")
+    caption = (
+        f"One mark per trained network, a row with a seed. Rank correlation of accuracy over the {found['row'].nunique()} rows "
+        f"(Spearman, seeds averaged): {words}. Rows differ in more than one thing at a time, so neither is a cause."
+    )
+    alt = f"Two scatter plots of {len(found)} networks; rank correlation of robust accuracy is {words}."
+    return Picture("fig7_networks", "Figure 7. Robust accuracy, alignment and size of gradients", caption, alt, 9.6)
+
+
+def _marks(axes: Axes, found: pd.DataFrame, column: str) -> None:
+    shades, kinds = colours(), families()
+    named: set[str] = set()
+    for line in found.to_dict("records"):
+        label = None if line["row"] in named else line["technique"]
+        named.add(line["row"])
+        axes.plot(
+            line[column], line["accuracy"], SHAPES[kinds[line["row"]]], color=shades[line["row"]], ms=6, mec="white", mew=0.6, label=label
+        )

@@ -1,0 +1,65 @@
+"""Put several revisions of the project side by side: one page and one table with their accuracies, differences and intervals.
+
+REVISIONS are what Git or DVC has a name for: commits, branches, tags, experiments, and `workspace`; the first is what the others are
+compared with. Without any: HEAD and workspace. Results come from Git and from DVC's cache or remote; the workspace is not touched.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from lib.base.command import command
+from lib.base.errors import require
+from lib.compare import figures, page, sentences
+from lib.compare.comparison import Comparison, comparison, to_frame
+from lib.compare.revision import WORKSPACE, Revision, read, require_known
+from lib.evaluation.outcome_file import Outcomes
+from lib.store import place
+
+DEFAULT = ("HEAD", WORKSPACE)
+PAGE, TABLE = "index.html", "comparison.csv"
+
+
+@command(__doc__)
+@click.argument("revisions", nargs=-1)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("comparison"), help=f"Folder for {PAGE} and {TABLE}.")
+def main(revisions: tuple[str, ...], out: Path) -> None:
+    names = revisions or DEFAULT
+    require(len(names) > 1, f"expected at least two revisions to compare, got {names[0]}")
+    require(len(set(names)) == len(names), f"expected different revisions, got {', '.join(names)}")
+    compared = comparison(gathered(names))
+    write(compared, out)
+    for sentence in sentences.sentences(compared):
+        click.echo(sentence)
+    click.echo(f"The comparison is {out / PAGE}.")
+
+
+def gathered(names: tuple[str, ...]) -> list[Revision]:
+    """What each revision found."""
+    known: dict[str, Outcomes] = {}
+    with place.project(Path()) as repo, tempfile.TemporaryDirectory() as scratch:
+        require_known(repo, names)
+        return [read(repo, name, Path(scratch), known) for name in names]
+
+
+def write(compared: Comparison, out: Path) -> None:
+    """Page and table, each complete or not at all."""
+    with tempfile.TemporaryDirectory() as scratch:
+        picture = Path(scratch) / "curves"
+        drawn = figures.curves(compared, picture)
+        text = page.render(compared, picture.with_suffix(".svg") if drawn else None, drawn)
+    out.mkdir(parents=True, exist_ok=True)
+    _put(out / PAGE, text)
+    _put(out / TABLE, to_frame(compared).to_csv(index=False, lineterminator="\n"))
+
+
+def _put(target: Path, text: str) -> None:
+    part = target.with_name(f"{target.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, target)
+
+
+if __name__ == "__main__":
+    main()
