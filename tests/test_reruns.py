@@ -40,6 +40,7 @@ NEW_SEED = (
     | train(ALL, (1,))
 )
 EVERYTHING = {"prepare-data"} | targets(MAPS) | train(ALL)
+# One parameter of each section; test_stages.py asks of every stage whether dvc.yaml lists exactly the parameters that it reads.
 PARAMS = {
     "data.seed": (1, EVERYTHING),
     "ir.R_simple.lambda_d": (2.0, train({"R_simple"})),
@@ -47,12 +48,8 @@ PARAMS = {
     "at.AT25.steps": (6, train({"AT25"})),
     "teachers.NR.steps": (6, train({"NR"}) | targets({"NR-simple", "NR-smoothgrad"})),
     "training.epochs": (7, EVERYTHING - {"prepare-data"}),
-    "model.width": (0.5, EVERYTHING - {"prepare-data"}),
     "saliency.methods.smoothgrad.samples": (3, targets({"R-smoothgrad", "NR-smoothgrad"})),
     "threshold.phi": (1.5, targets(MAPS, extracted=False)),
-    "threshold.exceptions": ({"R_simple": None}, targets(MAPS, extracted=False)),
-    "permute.rule": ("probability", {"permute-targets@perm50-0"} | train({"R_smoothgrad_perm50"})),
-    "permute.seed": (1, {"permute-targets@perm50-0"} | train({"R_smoothgrad_perm50"})),
     "permute.fractions.perm50": (0.4, {"permute-targets@perm50-0"} | train({"R_smoothgrad_perm50"})),
     "attacks.pgd.steps": (50, evaluate(ALL) | {"report"}),
     "evaluation.images": (50, evaluate(ALL) | {"transfer-attacks@0", "report"}),
@@ -60,8 +57,6 @@ PARAMS = {
     "rows.JR.threats": ("permutation", evaluate({"JR"}) | {"measure-gradients@0", "transfer-attacks@0", "report"}),
     "gradients.images": (100, {"measure-gradients@0", "report"}),
     "preset": ("paper", targets(MAPS)),  # every file of maps says it
-    "saliency.batch_size": (50, targets(MAPS)),
-    "saliency.accuracy.images": (100, targets(MAPS)),
     "report.gallery": (2, {"report"}),
     "seeds": ([0, 1], NEW_SEED | {"report"}),
 }

@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import h5py
@@ -64,15 +66,14 @@ if os.getuid() == 0:
 time.time = lambda: 2e9
 written(Path(sys.argv[1]))
 """
-    there = tmp_path / "there"
-    there.mkdir()
-    for folder in (there, *tmp_path.parents[:2], tmp_path):
-        folder.chmod(0o777)
+    there = Path(tempfile.mkdtemp())  # below no folder that only this user may enter
+    there.chmod(0o777)
     environment = os.environ | {"TZ": "Pacific/Auckland", "USER": "somebody", "LANG": "C", "PYTHONDONTWRITEBYTECODE": "1"}
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code, str(there)], env=environment, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (there / "maps.h5").read_bytes() == path.read_bytes()
+    shutil.rmtree(there)
 
 
 def test_digests_can_be_computed_with_hashlib_alone(tmp_path):
