@@ -8,7 +8,6 @@ With --pythons, two interpreters write the same maps instead, and the table says
 Each needs h5py, and hdf5plugin for its filters: uv venv A && uv pip install --python A/bin/python h5py==3.11 hdf5plugin
 """
 
-import hashlib
 import json
 import os
 import subprocess
@@ -27,7 +26,7 @@ import torch
 
 from lib.base.command import command
 from lib.base.errors import InputError, require
-from lib.network import runtime
+from lib.network import digests, runtime
 from tools.layouts import PART, Layout, layouts, some, whole, write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,7 +108,7 @@ def measured(layout: Layout, maps: np.ndarray, repeats: int, batches: int, folde
     path, shape = folder / "maps.h5", maps.shape[1:]
     rows = [np.sort(np.random.default_rng(turn).choice(len(maps), min(BATCH, len(maps)), replace=False)) for turn in range(batches)]
     try:
-        writes = [(_seconds(lambda: write(path, layout, maps)), _digest(path)) for _ in range(max(repeats, 2))]
+        writes = [(_seconds(lambda: write(path, layout, maps)), digests.of_file(path)) for _ in range(max(repeats, 2))]
         load = loader(path, shape)
         loads = min(_seconds(load) for _ in range(repeats))
         with h5py.File(path, "r") as file:
@@ -211,11 +210,6 @@ def _seconds(action: Callable[[], Any]) -> float:
     began = time.perf_counter()
     action()
     return time.perf_counter() - began
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class Comparison:
         """Every row of any revision and what it is called."""
         found: dict[str, str] = {}
         for revision in self.revisions:
-            found = revision.rows | found | {row: name for row, name in revision.rows.items() if row not in found}
+            found = revision.rows | found
         known = {row for each in self.scores for row, _ in each}
         return {row: name for row, name in found.items() if row in known}
 

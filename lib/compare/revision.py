@@ -1,7 +1,6 @@
 """What one revision of the project found, read from Git and from DVC's cache or remote; the workspace is left alone."""
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator
@@ -20,6 +19,7 @@ from ruamel.yaml.error import YAMLError
 from lib.base.errors import InputError, require
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes
+from lib.network import digests
 from lib.report.results import COLUMNS, labels
 from lib.report.rows import Row
 
@@ -144,7 +144,7 @@ def _outcomes(files: Any, scratch: Path, known: dict[str, Outcomes]) -> tuple[tu
     for path in paths:
         try:
             files.get_file(path, str(copy))
-            content = hashlib.sha256(copy.read_bytes()).hexdigest()
+            content = digests.of_file(copy)
             known[content] = known.get(content) or outcome_file.read(copy)
             found.append(known[content])
         except (*_LOST, InputError):
