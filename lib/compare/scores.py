@@ -1,13 +1,13 @@
 """The accuracies of one revision by row and attack, with the outcome of every image where its file could be had."""
 
 from dataclasses import dataclass
-from math import nan
 
 import numpy as np
 
 from lib.compare.revision import Revision
-from lib.evaluation.outcome_file import Outcomes, Record
+from lib.evaluation.outcome_file import Outcomes
 from lib.report.columns import CLEAN, Column
+from lib.report.results import image_scores
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,8 @@ def _seen(outcomes: tuple[Outcomes, ...]) -> dict[Cell, dict[int, tuple[np.ndarr
         found.setdefault((one.row, CLEAN), {}).setdefault(one.seed, (one.clean.astype(float), images))  # transfer attacks see fewer images
         for record in one.records:
             column = Column(record.semantics, record.attack, record.norm, record.epsilon)
-            found.setdefault((one.row, column), {})[one.seed] = _per_image(record), images
+            found.setdefault((one.row, column), {})[one.seed] = image_scores(record), images
     return found
-
-
-def _per_image(record: Record) -> np.ndarray:
-    return record.per_image if record.asked is None else np.where(record.asked, record.per_image, nan)
 
 
 def _scores(accuracies: dict[int, float], n: int, seen: dict[int, tuple[np.ndarray, tuple[str, bytes]]]) -> Scores:

@@ -125,6 +125,11 @@ def _accuracies(outcomes: list[Outcomes]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
+def image_scores(record: Record) -> np.ndarray:
+    """How far each image counts as correct, (n,) in [0, 1]; NaN where the attack was not asked for."""
+    return record.per_image if record.asked is None else np.where(record.asked, record.per_image, np.nan)
+
+
 def _per_seed(outcomes: list[Outcomes]) -> dict[tuple[str, Column], dict[int, np.ndarray]]:
     names = labels(rows())
     found: dict[tuple[str, Column], dict[int, np.ndarray]] = {}
@@ -132,7 +137,7 @@ def _per_seed(outcomes: list[Outcomes]) -> dict[tuple[str, Column], dict[int, np
         found.setdefault((names[one.row], CLEAN), {}).setdefault(one.seed, one.clean.astype(float))
         for record in one.records:
             column = Column(record.semantics, record.attack, record.norm, record.epsilon)
-            scores = record.per_image if record.asked is None else np.where(record.asked, record.per_image, np.nan)
+            scores = image_scores(record)
             found.setdefault((names[one.row], column), {})[one.seed] = scores
     return found
 
