@@ -184,14 +184,20 @@ def _process(
         port = _free_port()
         with log.open("wb") as file:
             server = subprocess.Popen(
-                call(port), stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, preexec_fn=_end_with_parent, **user
+                call(port),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_end_with_parent,
+                start_new_session=True,
+                **user,
             )
         try:
             if _waited(server, ready, port, seconds=40 if attempt else 20):
                 yield port
                 return
         finally:
-            server.kill()
+            os.killpg(server.pid, signal.SIGKILL)  # a child that has not taken over its connection yet still holds the port
             server.wait()
     raise TimeoutError(f"{call(0)[0]} did not start: {log.read_text()[-2000:]}")
 
