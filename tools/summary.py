@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from lib.base.errors import InputError, require
-from lib.report.terminal import aligned
+from lib.report.aligned import aligned
 
 REPORT = Path("report/index.html")
 FEW = 24  # stages that are listed one by one

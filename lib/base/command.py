@@ -1,5 +1,5 @@
 """What every command shares: it explains itself by its module's docstring, reports bad input as one sentence, says in which environment
-its result was made, and can be timed.
+its result was made, ends with the `dvc` that runs it, and can be timed.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from lib.base import environment
+from lib.base import environment, lifetime
 from lib.base.errors import InputError
 
 
@@ -23,6 +23,7 @@ def command(doc: str | None) -> Callable[[Callable[..., None]], click.Command]:
     def decorate(function: Callable[..., None]) -> click.Command:
         @wraps(function)
         def guarded(*args: Any, records: Path | None = None, **kwargs: Any) -> None:
+            lifetime.end_with_dvc()
             try:
                 with _timed(), environment.recorded(kwargs.get("out"), records):
                     function(*args, **kwargs)

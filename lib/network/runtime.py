@@ -14,7 +14,12 @@ def start(seed: int, role: str) -> torch.device:
 
     The random state depends on `seed` and on `role` ("teacher", "student", "analysis"), so that a student never starts from the
     initial weights of the teacher whose gradients it is asked to resemble, while all students of one seed start alike.
+
+    On the CPU it computes with one thread, or as many as OMP_NUM_THREADS says: sums over several threads round differently, and results
+    should not depend on how many cores a machine has. Several stages side by side use more cores than one stage does (tools/parallel.py).
     """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
     torch.manual_seed(derived_seed(seed, role))
     chosen = device()
     if chosen.type == "cuda":  # on a CPU nothing here is random in its order, and the switch costs a second of imports

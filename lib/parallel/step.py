@@ -1,0 +1,61 @@
+"""One stage in one workspace, in a process of its own: `python -m lib.parallel.step`, given a JSON object on standard input.
+
+The only way in which DVC runs beside itself is to reproduce single stages, each waiting for the repository's lock.
+"""
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+from dvc import rwlock
+from dvc.cli import main as dvc
+
+from lib.base import lifetime
+from lib.parallel import lockfile
+
+STATE = Path(".dvc/tmp/parallel")
+
+
+def reproduce(stage: str, reads: Sequence[str] | None, entries: lockfile.Entries, force: bool) -> int:
+    """Run `stage` unless it is up to date or in the run cache, in the current folder; DVC's exit status.
+
+    Args:
+        reads: stages whose results are pulled first, after which this one's are pushed; None: everything is here.
+        entries: what the lock file of this folder must know of them.
+    """
+    only = ["--wait-for-lock"]
+    options = ["--force"] if force else []
+    if reads is None:
+        return dvc([*only, "repro", "--single-item", *options, stage])
+    lockfile.merge(Path.cwd(), entries)
+    calls = [["pull", *reads]] if reads else []
+    calls += [["repro", "--single-item", "--pull", *options, stage], ["push", "--run-cache", stage]]
+    return next((status for status in (dvc([*only, *call]) for call in calls) if status), 0)
+
+
+def lives(pid: int) -> bool:
+    """Whether a process is there and not merely waiting for its parent to notice its end: containers often have nobody who does."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def main() -> None:
+    # DVC takes a killed process that nobody has noticed for one that still writes, and calls its files busy for ever.
+    rwlock.psutil.pid_exists = lives
+    given = json.load(sys.stdin)
+    lifetime.end_with(given["parent"])
+    STATE.mkdir(parents=True, exist_ok=True)
+    # Two runs that came to the same stage take turns: the second finds it done.
+    with open(STATE / f"{given['stage'].replace(os.sep, '_')}.lock", "w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        sys.exit(reproduce(given["stage"], given["reads"], given["entries"], given["force"]))
+
+
+if __name__ == "__main__":
+    main()

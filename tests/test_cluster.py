@@ -1,0 +1,104 @@
+"""Nodes with clones of their own, a training whose worker is killed, and a `dvc` that is killed: real Ray clusters, a real S3 server."""
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from members import Member, contents
+from project import ROOT, copy
+from remotes import serving
+from test_resume import PARAMS, USUAL, write_data
+from toy_pipeline import AUTHORITY, STAGES, alive, begun, head, order, starts, toy, waited
+
+RESULTS = ("data", "models", "results", "report")
+
+
+def test_two_clones_meet_in_a_remote(tmp_path: Path) -> None:
+    """The second node has a clone of its own, in another folder; results travel through an S3 server."""
+    serial = toy(tmp_path / "serial")
+    serial.do("dvc repro -q")
+    with serving("s3", tmp_path) as remote, head(cpus=1, environment=remote.environment) as address:
+        one = toy(tmp_path / "one", remote.environment)
+        one.do(f"dvc remote add -q -d store {remote.url} && git commit -qam remote")
+        one.configure("repo", remote.shared)
+        one.do("git commit -qam 'Where the store is'")
+        two = Member(tmp_path / "two", tmp_path / "elsewhere", environment=AUTHORITY | remote.environment)
+        two.clone(one.folder)
+        (two.folder / "lib").unlink()
+        (two.folder / "lib").symlink_to(ROOT / "lib")
+        with begun(two, f"python -m tools.node {address} --cpus 1") as node:
+            assert node.stdout is not None and any("Ray runtime started" in line for line in node.stdout)
+            alone = one.fails(f"python -m tools.parallel --address {address}")
+            assert alone.endswith(
+                f"{two.folder} on {os.uname().nodename} is another clone than {one.folder}: their results meet in a remote, say --remote\n"
+            )
+            waiting = [order(member, stage, "wait") for member in (one, two) for stage in STAGES if stage.startswith("train")]
+            with begun(one, f"python -m tools.parallel --address {address} --remote") as driver:
+                waited(lambda: starts(one).get("prepare") or starts(two).get("prepare"))
+                waited(lambda: any("train" in stage for stage in starts(one)) and any("train" in stage for stage in starts(two)))
+                for path in waiting:
+                    path.unlink()
+                said = driver.communicate(timeout=200)[0]
+        assert driver.returncode == 0 and "8 stages ran" in said, said
+    assert sorted([*starts(one), *starts(two)]) == sorted(STAGES)  # each once, wherever
+    assert starts(one)["report"] == 1  # summary.json is not in DVC's cache: it can be made at home alone
+    assert (one.folder / "dvc.lock").read_bytes() == (serial.folder / "dvc.lock").read_bytes()
+    assert contents(one.folder, RESULTS) == contents(serial.folder, RESULTS)
+    assert "Data and pipelines are up to date" in one.do("dvc status")
+
+
+TRAINING = """
+stages:
+  train-jr:
+    cmd: python -m stages.train_jr JR 0 --images images.h5 --out models/JR
+    deps: [images.h5]
+    params: [jr, model, training]
+    outs: [models/JR]
+"""
+EPOCHS = 120
+
+
+@pytest.fixture
+def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Member:
+    """A project of one real training."""
+    owner = Member(tmp_path / "home", tmp_path / "work", environment=AUTHORITY | {"DEVICE": "cpu"})
+    owner.folder.mkdir()
+    copy(owner.folder)
+    monkeypatch.chdir(owner.folder)
+    write_data()
+    settings = "jr: {JR: {lambda_j: 0.3, form: half_squared, projections: 1, reduction: sample}}\n"
+    (owner.folder / "params.yaml").write_text(PARAMS.format(**{**USUAL, "epochs": EPOCHS, "selection": "last"}) + settings)
+    (owner.folder / "dvc.yaml").write_text(TRAINING)
+    (owner.folder / "resources.yaml").write_text("default: {cpus: 1, gpus: 0, memory: 0}\n")
+    (owner.folder / ".gitignore").write_text("/models/\n/.resume/\n/.logs/\n__pycache__/\nimages.h5\ntargets.h5\n")
+    owner.do("git init -q && dvc init -q -f && git add -A && git commit -qm start")
+    return owner
+
+
+def test_a_training_whose_worker_is_killed_resumes(training: Member) -> None:
+    training.do("OMP_NUM_THREADS=1 python -m stages.train_jr JR 0 --images images.h5 --out straight")
+    with begun(training, "python -m tools.parallel --workers 1") as driver:
+        waited(lambda: any((training.folder / ".resume").rglob("*.safetensors")))
+        stage = next(one for one in psutil.Process(driver.pid).children(recursive=True) if "stages.train_jr" in one.cmdline())
+        next(one for one in stage.parents() if one.cmdline()[0].startswith("ray::")).kill()
+        said = driver.communicate(timeout=120)[0]
+    assert driver.returncode == 0, said
+    log = next((training.folder / ".logs").rglob("train-jr.log")).read_text()
+    resumed = re.search(r"training resumes at epoch (\d+)", log)
+    assert resumed is not None and 1 < int(resumed[1]) <= EPOCHS, log
+    for name in ("weights.safetensors", "history.csv"):
+        assert (training.folder / "models/JR" / name).read_bytes() == (training.folder / "straight" / name).read_bytes()
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_a_stage_ends_with_its_dvc(shell: str, training: Member) -> None:
+    """Also where a shell stays between the two, as Debian's /bin/sh does."""
+    with begun(training, f"env SHELL={shell} dvc repro -q") as dvc:
+        waited(lambda: any((training.folder / ".resume").rglob("*.safetensors")))
+        stage = next(one for one in psutil.Process(dvc.pid).children(recursive=True) if "stages.train_jr" in one.cmdline())
+        os.kill(dvc.pid, signal.SIGKILL)
+        waited(lambda: not alive(stage.pid), seconds=10)
+    assert not (training.folder / "models/JR").exists()

@@ -1,0 +1,118 @@
+"""Many stages at a time, on real Ray clusters of this machine: the same results and the same dvc.lock as one after the other."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from members import Member, contents
+from toy_pipeline import STAGES, alive, begun, head, order, starts, toy, waited
+
+RESULTS = ("data", "models", "results", "report")
+PARALLEL = "python -m tools.parallel"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with head(cpus=3) as found:
+        yield found
+
+
+def test_a_run_leaves_what_a_serial_run_leaves(tmp_path: Path) -> None:
+    serial, parallel = toy(tmp_path / "serial"), toy(tmp_path / "parallel")
+    serial.do("dvc repro -q")
+    said = parallel.do(f"{PARALLEL} --workers 3")
+    assert "8 stages ran, 0 came from the cache, 0 were up to date" in said
+    assert (parallel.folder / "dvc.lock").read_bytes() == (serial.folder / "dvc.lock").read_bytes()
+    assert contents(parallel.folder, RESULTS) == contents(serial.folder, RESULTS)
+    assert "Data and pipelines are up to date" in parallel.do("dvc status")
+    assert parallel.do("git status --porcelain") == serial.do("git status --porcelain")
+    assert starts(parallel) == dict.fromkeys(STAGES, 1)
+    assert "0 stages ran, 0 came from the cache, 8 were up to date" in parallel.do(PARALLEL)
+
+
+def test_only_what_depends_on_an_edit_runs(address: str, tmp_path: Path) -> None:
+    owner = toy(tmp_path)
+    owner.do("dvc repro -q && git add -A && git commit -qm done")
+    (owner.folder / "params.yaml").write_text("rows: {a: 1, b: 2}\n")
+    said = owner.do(f"{PARALLEL} --address {address} train@b-0 measure@1")
+    # What train@b-1 writes does not depend on the parameter: what follows from it is up to date.
+    assert "2 stages ran, 0 came from the cache, 3 were up to date" in said
+    assert {stage for stage, count in starts(owner).items() if count == 2} == {"train@b-0", "train@b-1"}
+    assert [line for line in owner.do("git diff -U0 dvc.lock").splitlines() if re.match(r"[+-] ", line)] == 2 * [
+        "-        rows.b: 1",
+        "+        rows.b: 2",
+    ]
+    (owner.folder / "params.yaml").write_text("rows: {a: 1, b: 1}\n")
+    assert "0 stages ran, 2 came from the cache, 6 were up to date" in owner.do(f"{PARALLEL} --address {address}")
+
+
+def test_a_stage_that_fails_stops_only_what_depends_on_it(address: str, tmp_path: Path) -> None:
+    owner = toy(tmp_path)
+    ordered = order(owner, "train@b-0", "fail")
+    said = owner.fails(f"{PARALLEL} --address {address}")
+    assert "5 stages ran" in said and "FAILED: train@b-0" in said
+    assert "measure@0 was left out: needs train@b-0" in said and "report was left out: needs measure@0" in said
+    assert "    Error: expected something better for train@b-0" in said
+    ordered.unlink()
+    assert "3 stages ran, 0 came from the cache, 5 were up to date" in owner.do(f"{PARALLEL} --address {address}")
+    assert starts(owner) == dict.fromkeys(STAGES, 1) | {"train@b-0": 2}
+
+
+def test_a_step_whose_worker_dies_is_tried_again(address: str, tmp_path: Path) -> None:
+    owner = toy(tmp_path)
+    ordered = order(owner, "train@b-0", "wait")
+    with begun(owner, f"{PARALLEL} --address {address}") as driver:
+        stage = waited_for(owner, "train@b-0")
+        worker = next(one for one in psutil.Process(stage).parents() if "ray::" in one.name() or "ray::" in " ".join(one.cmdline()))
+        worker.kill()
+        waited(lambda: not alive(stage), seconds=10)
+        ordered.unlink()
+        said = driver.communicate(timeout=120)[0]
+    assert driver.returncode == 0 and "8 stages ran" in said, said
+    assert starts(owner) == dict.fromkeys(STAGES, 1) | {"train@b-0": 2}
+    assert "up to date" in owner.do("dvc status")
+
+
+def test_a_driver_that_was_killed_goes_on_where_it_stood(address: str, tmp_path: Path) -> None:
+    owner, serial = toy(tmp_path / "one"), toy(tmp_path / "serial")
+    ordered = order(owner, "train@b-0", "wait")
+    with begun(owner, f"{PARALLEL} --address {address} --force") as driver:
+        stage = waited_for(owner, "train@b-0")
+        waited(lambda: "measure@1:" in (owner.folder / "dvc.lock").read_text())
+        refused = owner.fails(f"{PARALLEL} --address {address}")
+        assert refused.strip().endswith(f"is at work in {owner.folder}; wait until it is done, or stop it"), refused
+        assert f"Error: process {driver.pid} on " in refused
+        os.kill(driver.pid, signal.SIGKILL)
+        waited(lambda: not alive(stage), seconds=30)
+    ordered.unlink()
+    assert "3 stages ran, 0 came from the cache, 5 were up to date" in owner.do(f"{PARALLEL} --address {address}")
+    assert starts(owner) == dict.fromkeys(STAGES, 1) | {"train@b-0": 2}
+    serial.do("dvc repro -q")
+    assert (owner.folder / "dvc.lock").read_bytes() == (serial.folder / "dvc.lock").read_bytes()
+
+
+def waited_for(owner: Member, stage: str) -> int:
+    """The process of a stage, as soon as it is at work."""
+    seen = owner.folder / ".seen" / stage
+    waited(lambda: seen.exists() and seen.read_text().endswith("\n"))
+    return int(seen.read_text().split()[0])
+
+
+def test_steps_share_gpus_and_have_their_own_threads(tmp_path: Path) -> None:
+    owner = toy(tmp_path)
+    (owner.folder / "resources.yaml").write_text("default: {cpus: 1, gpus: 0, memory: 0}\ntrain: {cpus: 2, gpus: 0.5, memory: 0}\n")
+    orders = [order(owner, stage, "wait") for stage in STAGES if stage.startswith("train")]
+    with head(cpus=8, gpus=2) as address, begun(owner, f"{PARALLEL} --address {address} measure") as driver:
+        for stage in (path.name for path in orders):
+            waited_for(owner, stage)
+        for path in orders:
+            path.unlink()
+        assert driver.wait(120) == 0
+    seen = {stage: (owner.folder / ".seen" / stage).read_text().split(" ")[1:] for stage in starts(owner)}
+    assert sorted(device for stage, (device, _) in seen.items() if stage.startswith("train")) == ["0", "0", "1", "1"]
+    assert {threads.strip() for stage, (_, threads) in seen.items() if stage.startswith("train")} == {"2"}
+    assert {threads.strip() for stage, (_, threads) in seen.items() if stage.startswith("measure")} == {"1"}

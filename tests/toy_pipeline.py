@@ -1,0 +1,126 @@
+"""A small project in the shape of the real one, and Ray clusters of one machine, for tests of what runs side by side."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from members import Member
+from project import ENVIRONMENT, ROOT
+
+PIPELINE = """
+stages:
+  prepare:
+    cmd: python toy_work.py data/images.txt
+    deps: [toy_work.py]
+    outs: [data/images.txt]
+  train:
+    matrix: {row: [a, b], seed: [0, 1]}
+    cmd: python toy_work.py models/${item.seed}/${item.row} data/images.txt
+    deps: [data/images.txt, toy_work.py]
+    params: ["rows.${item.row}"]
+    outs: ["models/${item.seed}/${item.row}"]
+  measure:
+    matrix: {seed: [0, 1]}
+    cmd: python toy_work.py results/${item.seed}.txt models/${item.seed}
+    deps: ["models/${item.seed}"]
+    outs: ["results/${item.seed}.txt"]
+  report:
+    cmd: python toy_work.py report/index.html results
+    deps: [results]
+    outs: [report/index.html]
+    metrics: [report/summary.json: {cache: false}]
+"""
+STAGES = ["prepare", "train@a-0", "train@b-0", "measure@0", "train@a-1", "train@b-1", "measure@1", "report"]
+IGNORED = "/data/\n/models/\n/results/\n/report/*\n!/report/summary.json\n.seen/\n.orders/\n.logs/\n__pycache__/\n.resume/\n"
+AUTHORITY = {"RAY_AUTH_TOKEN": "0" * 32}  # Ray's clusters let in who knows a token; the tests' people have no home in common
+RESOURCES = "default: {cpus: 1, gpus: 0, memory: 0}\n"
+
+
+def toy(folder: Path, environment: dict[str, str] | None = None) -> Member:
+    """The project in `folder`, committed, in which nothing has run."""
+    owner = Member(folder / "home", folder / "work", environment=AUTHORITY | (environment or {}))
+    owner.folder.mkdir(parents=True)
+    shutil.copy(ROOT / "tests/toy_work.py", owner.folder)
+    written = {"dvc.yaml": PIPELINE, "params.yaml": "rows: {a: 1, b: 1}\n", ".gitignore": IGNORED, "resources.yaml": RESOURCES}
+    for name, text in written.items():
+        (owner.folder / name).write_text(text)
+    (owner.folder / "lib").symlink_to(ROOT / "lib")  # where workers look for it
+    owner.do("git init -q -b main && dvc init -q && dvc config core.analytics false && git add -A && git commit -qm start")
+    return owner
+
+
+def starts(owner: Member) -> dict[str, int]:
+    """How often each stage was begun in this workspace."""
+    return {path.name: len(path.read_text().splitlines()) for path in (owner.folder / ".seen").glob("*")}
+
+
+def order(owner: Member, stage: str, what: str) -> Path:
+    """From now on the stage does `what`: "fail", or "wait" until the file is gone."""
+    path = owner.folder / ".orders" / stage
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(what)
+    return path
+
+
+@contextmanager
+def begun(owner: Member, command: str) -> Iterator[subprocess.Popen]:
+    """Inside, the command runs in a group of its own; it is killed at the end if it still does."""
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {command}"], cwd=owner.folder, env=os.environ | owner.variables(), start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@contextmanager
+def head(cpus: int, gpus: int = 0, environment: dict[str, str] | None = None) -> Iterator[str]:
+    """A Ray cluster of one node; gives its address. Its GPUs need not exist."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}"]
+    command += [f"--num-cpus={cpus}", f"--num-gpus={gpus}", "--include-dashboard=false", "--disable-usage-stats"]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | ENVIRONMENT | AUTHORITY | (environment or {}),
+    )
+    try:
+        waited(lambda: _listens(port) or process.poll() is not None)
+        assert process.poll() is None, process.communicate()[0].decode()
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def waited(ready: Callable[[], object], seconds: float = 60) -> None:
+    """Come back when `ready` holds; fails if it never does."""
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

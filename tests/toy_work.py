@@ -1,0 +1,44 @@
+"""Stands in for the stages of tests/toy_pipeline.py: what it writes depends on what it reads and on its name alone.
+
+Beside that, in `.seen`, it notes each start and its device; a file `.orders/<stage>` makes it fail or wait until the file is gone.
+"""
+
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def content(path: Path) -> bytes:
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return b"".join(str(file).encode() + file.read_bytes() for file in files if file.is_file())
+
+
+def obey(stage: str) -> None:
+    order = Path(".orders") / stage
+    if order.exists() and order.read_text() == "fail":
+        sys.exit(f"Error: expected something better for {stage}")
+    while order.exists():
+        time.sleep(0.05)
+
+
+def main(out: Path, reads: list[str]) -> None:
+    stage = os.environ["DVC_STAGE"]
+    Path(".seen").mkdir(exist_ok=True)
+    with (Path(".seen") / stage).open("a") as seen:
+        seen.write(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES', '')} {os.environ.get('OMP_NUM_THREADS', '')}\n")
+    obey(stage)
+    token = hashlib.sha256(stage.encode() + b"".join(content(Path(path)) for path in reads)).hexdigest()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix:
+        out.write_text(token)
+    else:
+        out.mkdir(exist_ok=True)
+        (out / "weights.txt").write_text(token)
+    if out.name == "index.html":
+        (out.parent / "summary.json").write_text('{"value": 1}')
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
