@@ -8,7 +8,7 @@ SECTIONS := data|model|training|rows|teachers|at|jr|ir|saliency|threshold|permut
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help env repro plots experiments test lint scale preset audit beyond matched benchmark lock clean
+.PHONY: help env repro parallel plots experiments test lint scale preset audit beyond matched benchmark lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what there is
@@ -28,6 +28,9 @@ repro: env  ## Rebuild everything that is out of date, from raw images to the re
 	@mkdir -p .logs && log=.logs/repro-$$(date +%Y%m%d-%H%M%S) && SECONDS=0 && set -o pipefail && \
 	{ STAGE_TIMES="$$PWD/$$log.jsonl" dvc repro 2>&1 | tee $$log.log; status=$$?; } ; echo ; \
 	python -m tools.summary $$log.log --times $$log.jsonl --seconds $$SECONDS ; exit $$status
+
+parallel: env  ## The same with many stages at a time, on all cores or WORKERS of them; docs/how-to/run-in-parallel.md
+	python -m tools.parallel $(if $(WORKERS),--workers $(WORKERS)) $(TARGETS)
 
 plots: env  ## Draw training and robustness curves of the workspace, on a page that needs no network
 	@python -m tools.plots

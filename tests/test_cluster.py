@@ -11,15 +11,14 @@ from members import Member, contents
 from project import ROOT, copy
 from remotes import serving
 from test_resume import PARAMS, USUAL, write_data
-from toy_pipeline import AUTHORITY, STAGES, alive, begun, head, order, starts, toy, waited
+from toy_pipeline import AUTHORITY, STAGES, alive, begun, finished, head, order, starts, toy, waited
 
 RESULTS = ("data", "models", "results", "report")
 
 
-def test_two_clones_meet_in_a_remote(tmp_path: Path) -> None:
+def test_two_clones_meet_in_a_remote(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
     """The second node has a clone of its own, in another folder; results travel through an S3 server."""
-    serial = toy(tmp_path / "serial")
-    serial.do("dvc repro -q")
+    serial = finished(tmp_path_factory)
     with serving("s3", tmp_path) as remote, head(cpus=1, environment=remote.environment) as address:
         one = toy(tmp_path / "one", remote.environment)
         one.do(f"dvc remote add -q -d store {remote.url} && git commit -qam remote")
@@ -102,3 +101,23 @@ def test_a_stage_ends_with_its_dvc(shell: str, training: Member) -> None:
         os.kill(dvc.pid, signal.SIGKILL)
         waited(lambda: not alive(stage.pid), seconds=10)
     assert not (training.folder / "models/JR").exists()
+
+
+STAND_INS = {
+    "scontrol": "#!/bin/sh\necho 127.0.0.1\n",
+    "srun": '#!/bin/sh\necho "srun $1 $2"\nshift 2\nexec "$@"\n',
+}
+
+
+def test_the_slurm_script_runs_a_pipeline_in_an_allocation(tmp_path: Path) -> None:
+    """With stand-ins for SLURM's own commands, that know one node."""
+    owner = toy(tmp_path)
+    (tmp_path / "bin").mkdir()
+    for name, text in STAND_INS.items():
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    allocation = {"SLURM_JOB_NODELIST": "here", "SLURM_NNODES": "1", "SLURM_CPUS_ON_NODE": "2", "SLURM_JOB_ID": str(os.getpid())}
+    words = " ".join(f"{name}={value}" for name, value in allocation.items())
+    said = owner.do(f"{words} PATH={tmp_path / 'bin'}:$PATH bash {ROOT / 'tools/slurm.sh'} measure@0")
+    assert "srun --nodes=1 --ntasks=1" in said and "4 stages ran, 0 came from the cache, 0 were up to date" in said
+    assert set(starts(owner)) == {"prepare", "train@a-0", "train@b-0", "measure@0"}

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from members import Member
+import pytest
+from members import Member, built_once
 from project import ENVIRONMENT, ROOT
 
 PIPELINE = """
@@ -55,6 +56,18 @@ def toy(folder: Path, environment: dict[str, str] | None = None) -> Member:
     (owner.folder / "lib").symlink_to(ROOT / "lib")  # where workers look for it
     owner.do("git init -q -b main && dvc init -q && dvc config core.analytics false && git add -A && git commit -qm start")
     return owner
+
+
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Member:
+    """The project after a serial run, to compare with or to copy, the same one for all tests of a run."""
+    folder = built_once(tmp_path_factory, "toy", lambda place: toy(place).do("dvc repro -q && git add -A && git commit -qm done"))
+    return Member(folder / "home", folder / "work", environment=AUTHORITY)
+
+
+def copied(owner: Member, folder: Path) -> Member:
+    """A copy to change."""
+    shutil.copytree(owner.folder, folder / "work", symlinks=True)
+    return Member(folder / "home", folder / "work", environment=AUTHORITY)
 
 
 def starts(owner: Member) -> dict[str, int]:

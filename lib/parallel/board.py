@@ -22,9 +22,10 @@ class Running:
 
 @dataclass
 class Board:
-    """`steps` in the order of a serial run."""
+    """`steps` in the order of a serial run; `dashboard`: where Ray shows what it does, if it does."""
 
     steps: Sequence[Step]
+    dashboard: str = ""
     running: dict[str, Running] = field(default_factory=dict)
     ended: dict[str, Outcome] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)

@@ -24,15 +24,17 @@ SECONDS_BETWEEN_LOOKS = 0.5
 cloudpickle.register_pickle_by_value(worker)
 
 
-def connect(address: str | None, workers: int | None) -> None:
-    """Join the Ray cluster at `address`, or start one on this machine that runs `workers` steps of one core at a time (None: all cores)."""
+def connect(address: str | None, workers: int | None) -> str:
+    """Join the Ray cluster at `address`, or start one on this machine that runs `workers` steps of one core at a time (None: all cores).
+
+    Returns:
+        Where its dashboard is; empty where none is installed.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
-        if address is None:
-            ray.init(address="local", num_cpus=workers, **quiet)
-        else:
-            ray.init(address=address, **quiet)
+        found = ray.init(address="local", num_cpus=workers, **quiet) if address is None else ray.init(address=address, **quiet)
+        return found.dashboard_url or ""
     except (ConnectionError, ValueError) as error:
         raise InputError(f"expected a Ray cluster at {address}: {str(error).splitlines()[0]}") from error
 

@@ -38,14 +38,12 @@ def arrange(root: Path, before: Iterable[str], order: Iterable[str]) -> None:
     wanted = list(dict.fromkeys([*before, *order]))
     with _locked(root):
         for file, names in _by_file(wanted).items():
-            recorded = _recorded(root / file)
-            sorted_names = [name for name in names if name in recorded]
-            sorted_names += [name for name in recorded if name not in set(names)]
-            if sorted_names != list(recorded):
+            recorded = list(_recorded(root / file))
+            arranged = sorted(recorded, key=lambda name: names.index(name) if name in names else len(names))
+            if arranged != recorded:
                 with modify_yaml(str(root / file)) as data:
-                    stages = data["stages"]
-                    for name in sorted_names:
-                        stages[name] = stages.pop(name)
+                    for name in arranged:
+                        data["stages"][name] = data["stages"].pop(name)
 
 
 def names(root: Path, stages: Iterable[str]) -> list[str]:

@@ -60,7 +60,7 @@ def run(root: Path, wish: Wish, table: Table, watch: Callable[[Board], AbstractC
             return Done(board, planned)
         job = _job(root, wish)
         _begin(root, planned)
-        engine.connect(wish.address, wish.workers)
+        board.dashboard = engine.connect(wish.address, wish.workers)
         _work(root, job, planned, board, table, watch)
         _end(root, board, planned)
         return Done(board, planned, root / job.log)

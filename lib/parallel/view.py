@@ -30,6 +30,8 @@ class View(Protocol):
 @contextmanager
 def view(board: Board, console: Console) -> Iterator[View]:
     """Inside, the board can be watched on `console`."""
+    if board.dashboard:
+        console.print(f"Ray's dashboard: http://{board.dashboard}")
     if not console.is_terminal:
         yield Lines(board, console)
         return
@@ -88,15 +90,17 @@ def headline(board: Board, now: float) -> str:
 
 def picture(board: Board, now: float) -> Group:
     """A bar, the counts, and a line for each step at work: for how long, where, and what its log said last."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    for title, settings in (("running", {"no_wrap": True}), ("for", {"justify": "right"}), ("node", {"overflow": "ellipsis"})):
-        table.add_column(title, **settings)
-    table.add_column("its log says", overflow="ellipsis", no_wrap=True, ratio=1)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, expand=True)
+    table.add_column("running", min_width=min(40, max(map(len, board.running), default=0)), no_wrap=True, overflow="ellipsis")
+    table.add_column("for", min_width=5, justify="right", no_wrap=True)
+    table.add_column("node", max_width=16, no_wrap=True, overflow="ellipsis")
+    table.add_column("its log says", ratio=1, no_wrap=True, overflow="ellipsis")
     for stage, one in board.running.items():
         again = f" (try {one.tries})" if one.tries > 1 else ""
         linked = Text.from_markup(f"[link={Path(one.log).as_uri()}]{escape(stage)}[/link]{again}")
         table.add_row(linked, duration(now - one.began), one.node.partition(":")[0], Text(one.line))
-    bar = ProgressBar(total=max(1, len(board.steps)), completed=len(board.ended), width=60)
+    bar = Table.grid()  # by itself it would not end its line
+    bar.add_row(ProgressBar(total=max(1, len(board.steps)), completed=len(board.ended), width=60))
     return Group(bar, Text(headline(board, now)), table)
 
 
