@@ -41,7 +41,7 @@ experiments: env  ## A short table of all experiments: changed parameters and a 
 	--drop '(?!Experiment$$|seeds$$|preset$$|($(SECTIONS))\.|[^.]+\.($(KEEP))$$).*'
 
 test: env lint  ## Lint, types and tests
-	python -m pytest -n 2
+	python -m pytest -n 2 --dist worksteal
 
 lint: env
 	ruff check lib stages tests tools

@@ -22,11 +22,13 @@ from lib.report import (
     curve_figures,
     effects,
     environments,
+    experiments,
     figure_list,
     figures,
     further,
     galleries,
     gate,
+    highlights,
     network_figures,
     networks,
     origins,
@@ -88,7 +90,7 @@ class Findings:
     def of(evidence: Evidence, published: dict[str, Published], records: Records) -> "Findings":
         """All findings of the evidence, and of what has been published."""
         judged, compared = gate.gate(evidence), contrasts.contrasts(evidence)
-        own = tables.build(evidence), judged, compared, claims.claims(evidence), survival.survival(evidence)
+        own = tables.build(evidence), judged, compared, claims.claims(evidence, published.get("beyond")), survival.survival(evidence)
         return Findings(
             *own, published, studies.effects_of(published), records, origins.notice(evidence, records), networks.networks(evidence)
         )
@@ -139,11 +141,20 @@ def write(evidence: Evidence, found: Findings, train: Split, places: Places, fol
     summary = series.summary(evidence) | ({"what_survives": survival.to_dict(found.survival)} if found.survival else {})
     for name, entries in {"summary": summary, "gate": gate.to_json(found.gate)}.items():
         (folder / f"{name}.json").write_text(json.dumps(entries, indent=2) + "\n")
-    (folder / "table1.md").write_text(table_formats.to_markdown(found.table), encoding="utf-8")
-    (folder / "table1.tex").write_text(table_formats.to_latex(found.table), encoding="utf-8")
-    judged = page.Judged(found.table, found.survival, found.gate, black, found.claims, found.contrasts)
-    text = page.render(evidence, len(train), judged, parts(evidence, found, train, places, folder / "figures"))
+    mixed = " ".join(filter(None, [found.origin.text, found.origin.missing])) if found.origin.level in ("mixed", "commit") else ""
+    (folder / "table1.md").write_text(table_formats.to_markdown(found.table, mixed), encoding="utf-8")
+    (folder / "table1.tex").write_text(table_formats.to_latex(found.table, mixed), encoding="utf-8")
+    text = page.render(evidence, len(train), judged(evidence, found, black), parts(evidence, found, train, places, folder / "figures"))
     (folder / "index.html").write_text(text, encoding="utf-8")
+
+
+def judged(evidence: Evidence, found: Findings, black: black_box.Table) -> page.Judged:
+    """What the page puts into words."""
+    threat = next(iter(series.headline_columns(evidence).values()))
+    answers = experiments.answers(found.survival, found.published, found.effects, threat)
+    studied = {name: len(changes) for name, changes in found.effects.items()}
+    said = highlights.words(found.published["beyond"]) if "beyond" in found.published else []
+    return page.Judged(found.table, found.survival, found.gate, black, found.claims, found.contrasts, answers, said, studied)
 
 
 def parts(evidence: Evidence, found: Findings, train: Split, places: Places, folder: Path) -> page.Parts:
@@ -155,7 +166,7 @@ def parts(evidence: Evidence, found: Findings, train: Split, places: Places, fol
         table=table_formats.to_html(found.table),
         figures=figure_list.section(draw(evidence, found, train, targets, folder), charts, folder),
         gallery=picker.section(evidence, train, targets, maps),
-        further=further.section(found.published, found.effects, folder),
+        further=further.section(found.published, found.effects, folder, survival.lead_over(found.survival, "permuted")),
         origin=origins.below_table(found.origin),
         environments=origins.section(found.records),
         style=vega.style(rows),

@@ -11,7 +11,7 @@ import click
 from lib.base import params
 from lib.base.command import command, result, source
 from lib.objectives import adversarial
-from lib.training import recipe
+from lib.training import launch, recipe
 
 
 @command(__doc__)
@@ -25,4 +25,4 @@ def main(row: str, seed: int, images: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch.run(main)

@@ -13,7 +13,7 @@ from lib.base import params
 from lib.base.command import command, result, source
 from lib.network import checkpoint, runtime
 from lib.objectives import distillation
-from lib.training import recipe
+from lib.training import launch, recipe
 
 
 @command(__doc__)
@@ -31,4 +31,4 @@ def main(row: str, seed: int, images: Path, teacher: Path, targets: Path | None,
 
 
 if __name__ == "__main__":
-    main()
+    launch.run(main)

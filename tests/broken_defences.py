@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -92,6 +91,8 @@ class StartDetector(nn.Module):
 
 def digits() -> tuple[Tensor, Tensor]:
     """1,797 real digits of 8x8 pixels in [0, 1] (N, 1, 8, 8) and their classes (N,), shuffled."""
+    from sklearn.datasets import load_digits  # here, because it takes a second that only these tests need
+
     data = load_digits()
     order = np.random.default_rng(0).permutation(len(data.target))
     levels = torch.tensor(data.images[order] / 16).mul(255).round()

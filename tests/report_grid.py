@@ -1,9 +1,15 @@
 """A whole grid of result files with known answers, made through the project's own writers."""
 
 import json
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import pytest
 from ruamel.yaml import YAML
 
 from lib import gradient_file, target_file
@@ -39,6 +45,23 @@ def make(shares: dict[str, float] | None = None, scale: str = "quick", **changes
     smaller one, a larger one 0. Transfer is shown the first 40 images and probes ask the first 32; neither breaks what AutoAttack
     leaves standing. All seeds agree.
     """
+    for path, content in made(json.dumps([shares or {}, scale, changes])).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    params.parsed.cache_clear()
+
+
+@cache
+def made(asked: str) -> dict[Path, bytes]:
+    """Every file of the grid with these arguments of `make`, written once for all tests of this process."""
+    shares, scale, changes = json.loads(asked)
+    with TemporaryDirectory() as folder, chdir(folder):
+        write(shares, scale, changes)
+        return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+
+def write(shares: dict[str, float], scale: str, changes: dict[str, object]) -> None:
+    """Write the whole grid into the current folder."""
     document = YAML(typ="safe").load((ROOT / f"scales/{scale}.yaml").read_text())
     for key, entry in ({"evaluation__images": IMAGES, "transfer__images": SHOWN, "seeds": [0, 1]} | changes).items():
         *path, last = key.split("__")
@@ -53,7 +76,7 @@ def make(shares: dict[str, float] | None = None, scale: str = "quick", **changes
         write_targets(seed)
         write_gradients(seed)
         for key in rows.rows():
-            write_outcomes(seed, key, (shares or {}).get(key, 0.8))
+            write_outcomes(seed, key, shares.get(key, 0.8))
 
 
 def images() -> Path:
@@ -64,7 +87,36 @@ def images() -> Path:
 def read() -> Evidence:
     """The grid in the current folder, as the report reads it."""
     places = (Path("results/attacks"), Path("results/transfer"), Path("results/gradients"))
-    return results.read(*places, image_file.read(images(), "test"))
+    with remembered():
+        return results.read(*places, image_file.read(images(), "test"))
+
+
+@contextmanager
+def remembered() -> Iterator[None]:
+    """Outcome files with bytes that were read before are not parsed again."""
+    plain = outcome_file.read
+
+    def read_once(path: Path) -> Outcomes:
+        digest = sha256(path.read_bytes()).digest() if path.is_file() else b""
+        if digest not in PARSED:
+            PARSED[digest] = unchangeable(plain(path))
+        return PARSED[digest]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outcome_file, "read", read_once)
+        yield
+
+
+PARSED: dict[bytes, Outcomes] = {}
+
+
+def unchangeable(found: Outcomes) -> Outcomes:
+    """The same arrays, which several tests hold from here on."""
+    for part in (found, *found.records):
+        for value in vars(part).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+    return found
 
 
 def command_line(out: str = "report") -> list[str]:

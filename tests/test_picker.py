@@ -171,7 +171,7 @@ def test_pictures_show_the_map_of_their_own_image(grid):
         assert train.labels[label] == label
         found = {entry["alt"].partition(":")[0]: entry["src"] for entry in Elements("<div" + part).of("img")}
         assert np.array_equal(decoded(found["The image"]), train.images[label, 0])
-        assert found["The target R_smoothgrad, 50 % permuted"] == pixels.of_map(targets[label, 0])
+        assert found["The target (R, SmG), 50 % permuted"] == pixels.of_map(targets[label, 0])
         assert found["Gradient of AT(L2,2.5)"] == pixels.of_map(evidence.examples["AT25"][label, 0])
 
 

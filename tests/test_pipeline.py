@@ -8,10 +8,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from dvc.utils.hydra import apply_overrides
-from project import ROOT
+from project import ROOT, all_stages
 from ruamel.yaml import YAML
 
 from lib.base import environment
@@ -19,9 +18,7 @@ from lib.base import environment
 
 @cache
 def stages() -> dict[str, PipelineStage]:
-    with Repo(str(ROOT)) as repo:
-        found = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
-        return {stage.name: stage for stage in found if stage.path_in_repo == "dvc.yaml"}
+    return {stage.name: stage for stage in all_stages() if stage.path_in_repo == "dvc.yaml"}
 
 
 def one_of_each() -> list[str]:
@@ -57,19 +54,21 @@ def reachable(stage: PipelineStage, named: Callable[[str], Iterable[str]]) -> se
         if not file.is_file() or name in found:
             continue
         found.add(name)
-        text = file.read_text()
-        waiting += imported(ast.parse(text))
-        waiting += named(text)
+        waiting += imported(file)
+        waiting += named(file.read_text())
     return found
 
 
-def imported(tree: ast.AST) -> Iterable[str]:
-    for node in ast.walk(tree):
+@cache
+def imported(file: Path) -> tuple[str, ...]:
+    """What a file imports, at whatever depth of its code."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            found += [name.name for name in node.names]
         if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+            found += [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
+    return tuple(found)
 
 
 def families(source: str) -> set[str]:
@@ -121,8 +120,7 @@ def test_init_files_are_empty_and_tie_nothing_together() -> None:
 
 def test_only_prepare_data_can_reach_torchvision() -> None:
     for name, stage in stages().items():
-        trees = (ast.parse((ROOT / file).read_text()) for file in closure(stage))
-        reaches = any(module.partition(".")[0] == "torchvision" for tree in trees for module in imported(tree))
+        reaches = any(module.partition(".")[0] == "torchvision" for file in closure(stage) for module in imported(ROOT / file))
         assert reaches == (name == "prepare-data"), name
 
 
@@ -130,8 +128,7 @@ def test_only_prepare_data_can_reach_torchvision() -> None:
 def test_cheap_stages_do_not_import_torch(kind: str) -> None:
     stage = next(stage for name, stage in stages().items() if name.partition("@")[0] == kind)
     for file in closure(stage):
-        tree = ast.parse((ROOT / file).read_text())
-        assert not any(name.partition(".")[0] == "torch" for name in imported(tree)), file
+        assert not any(name.partition(".")[0] == "torch" for name in imported(ROOT / file)), file
 
 
 def test_names_hold_no_dash_because_dvc_joins_them_with_one() -> None:

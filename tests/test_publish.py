@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,9 +50,10 @@ def project(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def folder(project, tmp_path, monkeypatch) -> Path:
+def folder(project, tmp_path, monkeypatch) -> Iterator[Path]:
     monkeypatch.chdir(shutil.copytree(project, tmp_path / "copy"))
-    return tmp_path / "copy"
+    with report_grid.remembered():
+        yield tmp_path / "copy"
 
 
 def commit(folder: Path) -> None:

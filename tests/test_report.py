@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 import report_grid
 from click.testing import CliRunner, Result
+from members import built_once
 
 from lib import gradient_file
 from lib.base.errors import InputError
@@ -31,19 +33,27 @@ def grid(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """A report that was made once and is only read."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("written")
-        patch.chdir(folder)
+def made_once(tmp_path_factory):
+    """The folder of a report that was made once and is only read, with what was printed."""
+    return built_once(tmp_path_factory, "report", build)
+
+
+def build(folder):
+    with chdir(folder):
         report_grid.make(SHARES)
         result = run()
         assert result.exit_code == 0, result.output
-        yield folder / "report"
+        Path("printed").write_text(result.output)
+
+
+@pytest.fixture
+def written(made_once):
+    return made_once / "report"
 
 
 def run(out: str = "report") -> Result:
-    return CliRunner().invoke(report.main, report_grid.command_line(out), catch_exceptions=False)
+    with report_grid.remembered():
+        return CliRunner().invoke(report.main, report_grid.command_line(out), catch_exceptions=False)
 
 
 def records(row: str) -> tuple[Record, ...]:
@@ -112,17 +122,16 @@ def test_the_area_under_a_curve_is_the_mean_accuracy_over_the_radius_by_the_trap
     assert list(frame["high"]) == pytest.approx([(0.75 * (0.97 + 0.7) + 0.56) / 14] * 2, abs=1e-6)
 
 
-def test_every_part_of_the_evidence_is_printed_within_110_columns(grid):
-    result = run()
-    assert result.exit_code == 0, result.output
-    lines = result.output.splitlines()
+def test_every_part_of_the_evidence_is_printed_within_110_columns(made_once):
+    output = (made_once / "printed").read_text()
+    lines = output.splitlines()
     assert max(map(len, lines)) <= 110
     jacobian = [line.split() for line in lines if line.startswith("JR ")]
     assert jacobian[0] == ["JR", "97.0", "70.0/56.0/52.0", "63.0/50.0/47.0", "57.0/45.0/43.0", "51.0/41.0/38.0", "46.0/37.0/34.0"]
     assert jacobian[1] == ["JR", "-14.0/-4.0", "-13.0/-3.0", "-12.0/-2.0", "-10.0/-3.0", "-9.0/-3.0"]
     assert len(jacobian[2]) == 1 + 16
     assert any(line.split()[:2] == ["distillation", "not"] for line in lines)
-    assert "Count an image only if no attack" in result.output
+    assert "Count an image only if no attack" in output
 
 
 def test_the_page_needs_nothing_but_itself(written):
@@ -280,7 +289,7 @@ def test_the_answer_follows_from_the_numbers(grid):
     assert "all are clear of sampling noise: what the targets show matters" in text
     assert "JR +12.0 / +10.0 / +9.0" in text
     assert "AT(L2,1.5)" in text
-    assert "is above it under the paper’s attack, the strict attack and AutoAttack (+4.0 / +3.0 / +3.0 points, within" in text
+    assert "is above it under the paper’s attack, the strict attack and shortened AutoAttack (+4.0 / +3.0 / +3.0 points, within" in text
 
 
 def test_the_answer_turns_round_when_the_numbers_do(tmp_path, monkeypatch):
@@ -299,7 +308,7 @@ def test_a_difference_that_few_images_make_is_called_noise(tmp_path, monkeypatch
     report_grid.make({"NR": 0.2, "R_smoothgrad": 0.82, "R_simple": 0.2})
     evidence = report_grid.read()
     assert "none is clear of sampling noise" in " ".join(findings.answer(evidence))
-    assert verdicts(evidence, "strict")["jacobian_mnist"] == "cannot tell at this n"
+    assert verdicts(evidence, "strict")["jacobian_mnist"] == "cannot tell"
 
 
 def test_rows_are_held_against_rows_of_their_own_group(tmp_path, monkeypatch):
@@ -324,7 +333,7 @@ def test_the_claims_get_their_verdicts_from_the_files_under_every_attack(grid):
     for semantics in ("paper", "strict", "autoattack"):
         found = verdicts(evidence, semantics)
         assert found["defended"] == found["content"] == "supported", semantics
-        assert found["hardest"] == found["smoothgrad"] == "cannot tell at this n", semantics
+        assert found["hardest"] == found["smoothgrad"] == "cannot tell", semantics
     assert verdicts(evidence, "")["alignment"] == "contradicted"
 
 

@@ -62,11 +62,19 @@ def test_every_section_of_every_scale_is_valid(file: Path, tmp_path: Path, monke
     assert all(threats(row.threats) for row in rows().values()) and seeds()
 
 
-@pytest.mark.parametrize("file", SCALES, ids=lambda file: file.stem)
-def test_dvc_makes_the_whole_graph_of_every_scale(file: Path, tmp_path: Path) -> None:
-    folder = copy(tmp_path)
-    shutil.copy(file, folder / "params.yaml")
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pipeline in a repository of its own, for any params.yaml."""
+    folder = copy(tmp_path_factory.mktemp("repository"))
     start(folder)
+    return folder
+
+
+@pytest.mark.parametrize("file", SCALES, ids=lambda file: file.stem)
+def test_dvc_makes_the_whole_graph_of_every_scale(file: Path, repository: Path) -> None:
+    folder = repository
+    shutil.copy(file, folder / "params.yaml")
+    params.parsed.cache_clear()
     with Repo(str(folder)) as repo:
         stages = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
         assert len(repo.index.graph) == len(stages)

@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from members import ROOT, Member, ran
+from members import ROOT, Member, built_once, ran
 
 from lib import target_file
 from lib.target_file import Header
@@ -47,16 +47,22 @@ POWERLESS = "setpriv --bounding-set=-all --inh-caps=-all "
 USERS = ["", POWERLESS] if os.getuid() == 0 and shutil.which("setpriv") else [""]
 
 
-@pytest.fixture(params=["hardlink", "symlink"])
-def linked(request: pytest.FixtureRequest, tmp_path: Path) -> Member:
-    """A project with a shared cache in which nothing has run; its files will be links into the cache."""
-    user = Member(tmp_path / "home", tmp_path / "one", umask=0o027)
+def build(folder: Path) -> None:
+    """A project in which nothing has run."""
+    user = Member(folder / "home", folder / "one", umask=0o027)
     user.folder.mkdir()
     for name, text in {"dvc.yaml": PIPELINE, "params.yaml": PARAMS}.items():
         (user.folder / name).write_text(text)
     for name in ("stub.py", "team_stub.py"):
         shutil.copy(ROOT / "tests" / name, user.folder / name)
     user.do("git init -q && dvc init -q")
+
+
+@pytest.fixture(params=["hardlink", "symlink"])
+def linked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Member:
+    """A project with a shared cache in which nothing has run; its files will be links into the cache."""
+    shutil.copytree(built_once(tmp_path_factory, "shared_cache", build), tmp_path, dirs_exist_ok=True)
+    user = Member(tmp_path / "home", tmp_path / "one", umask=0o027)
     settings = f"\n[cache]\n    dir = {tmp_path / 'cache'}\n    shared = group\n    type = {request.param}\n"
     (user.folder / ".dvc/config.local").write_text(settings)
     return user

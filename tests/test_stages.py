@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import networkx
@@ -37,7 +38,9 @@ def invoke(command: str) -> Result:
     return CliRunner().invoke(importlib.import_module(words[2]).main, words[3:])
 
 
+@cache
 def in_order(folder: Path) -> list[PipelineStage]:
+    """The stages of the project in `folder`, each behind what it depends on."""
     with Repo(str(folder)) as repo:
         return list(networkx.dfs_postorder_nodes(repo.index.graph))
 
@@ -133,8 +136,8 @@ def test_targets_say_where_they_come_from(built: tuple[Path, dict]) -> None:
         assert header.provenance["permute"] == {"fraction": 0.5, "seed": 0, "replication": 0, "rule": "fraction"}
 
 
-def test_a_stage_run_twice_writes_the_same_bytes(project: Path) -> None:
-    for stage in in_order(project):
+def test_a_stage_run_twice_writes_the_same_bytes(built: tuple[Path, dict], project: Path) -> None:
+    for stage in in_order(built[0]):
         if stage.name in ("prepare-data", "extract-saliency@R-smoothgrad-0", "permute-targets@perm50-0", "train-ir@R_simple-0", "report"):
             paths = [
                 path for out in stage.outs for path in [project / out.def_path, *(project / out.def_path).rglob("*")] if path.is_file()

@@ -4,9 +4,8 @@ import re
 from functools import cache
 
 import pytest
-from dvc.repo import Repo
 from dvc.stage import PipelineStage
-from project import ROOT
+from project import ROOT, all_stages
 from ruamel.yaml import YAML
 from test_pipeline import families, listed, reachable
 
@@ -17,8 +16,7 @@ RUN = re.compile(r"\brun, \"(\w+)\"")
 @cache
 def stages() -> dict[str, PipelineStage]:
     """One instance of every kind of stage, by file and kind."""
-    with Repo(str(ROOT)) as repo:
-        found = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage) and stage.path_in_repo in FILES]
+    found = [stage for stage in all_stages() if stage.path_in_repo in FILES]
     return {f"{stage.path_in_repo}:{stage.name.partition('@')[0]}": stage for stage in found}
 
 
@@ -57,9 +55,7 @@ def test_every_study_has_its_stages() -> None:
 
 
 def test_the_main_pipeline_does_not_read_what_a_study_writes() -> None:
-    with Repo(str(ROOT)) as repo:
-        main = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage) and stage.path_in_repo == "dvc.yaml"]
-    for stage in main:
+    for stage in (stage for stage in all_stages() if stage.path_in_repo == "dvc.yaml"):
         read = [dep.def_path for dep in stage.deps]
         assert "results" not in read and not any(path.startswith(("results/studies", "studies")) for path in read), stage.name
 

@@ -38,8 +38,8 @@ class Settings:
     """Which attacks, in this order, on the first `images` (null: all).
 
     `iterations` of APGD and FAB, `targets` of the targeted ones, `queries` of Square, `square_images` is on how many survivors Square is
-    tried per radius (null: all). The values of AutoAttack's "standard" version
-    are `STANDARD`; anything less is called "lite".
+    tried per radius, all of the first batch of an evaluation (null: on every survivor of every batch). The values of AutoAttack's
+    "standard" version are `STANDARD`; anything less is called "lite".
     """
 
     seed: int
@@ -75,6 +75,8 @@ def records(model: nn.Module, work: Work, threats: Sequence[Threat], settings: S
     targeted = {"apgd-t", "fab-t"} & set(settings.attacks)
     require(not targeted or classes >= FEWEST_CLASSES, f"apgd-t and fab-t need at least {FEWEST_CLASSES} classes, the model has {classes}")
     shown, asked = in_tables(list(threats)), None if settings.images is None else first(work, settings.images)
+    if asked is not None and not asked.any():
+        return []
     part = work if asked is None else work.take(np.flatnonzero(asked))
     standing = {threat.norm: np.ones(len(part), bool) for threat in shown}
     found: dict[Threat, Record] = {}
@@ -92,7 +94,7 @@ def _at_radius(model: nn.Module, work: Work, threat: Threat, settings: Settings,
     for name in settings.attacks:
         positions = np.flatnonzero(alive)
         if name == "square":
-            positions = positions[: settings.square_images]
+            positions = positions[: settings.square_images if work.is_first or settings.square_images is None else 0]
             seen["square_asked"][positions] = 1
         for group, part in work.chunks(positions):
             stands, excess = _tried(model, part, threat, ensemble, name)

@@ -60,6 +60,8 @@ class Scaled(nn.Module):
 def records(model: nn.Module, work: Work, threats: Sequence[Threat], settings: Settings) -> list[Record]:
     """Every probe at every radius of `settings.threats`; `threats`, the row's own, only say which norms it is attacked in."""
     asked = first(work, settings.images)
+    if not asked.any():
+        return []
     part = work.take(np.flatnonzero(asked))
     norms = {threat.norm for threat in threats}
     found = [_forward(model, part)]
@@ -180,4 +182,4 @@ def _chunks(work: Work) -> Iterator[tuple[np.ndarray, Work]]:
 
 
 def _in_float64(work: Work) -> Work:
-    return Work(Batch(work.batch.images.double(), work.batch.labels), work.rows, work.batch_size)
+    return replace(work, batch=Batch(work.batch.images.double(), work.batch.labels))

@@ -10,7 +10,7 @@ from lib.compare import contrasts, sentences, settings
 from lib.compare.comparison import Comparison
 from lib.compare.differences import Change
 from lib.compare.scores import Scores
-from lib.report.columns import CLEAN, SEMANTICS, Column
+from lib.report.columns import CLEAN, Column
 from lib.report.findings import signed
 from lib.report.statistics import wilson
 
@@ -69,7 +69,7 @@ def tables(compared: Comparison, rows: list[str], revisions: int) -> list[Table]
     """A table per attack with columns in the paper's threat models, of `rows` in the first so many revisions."""
     found = []
     for (semantics, attack), columns in _attacks(compared).items():
-        name = f"{SEMANTICS.get(semantics, semantics)} ({attack})".capitalize() if semantics != "autoattack" else f"AutoAttack ({attack})"
+        name = columns[-1].called if semantics == "autoattack" else f"{columns[-1].called} ({attack})".capitalize()
         lines = [(compared.rows[row], [_line(compared, row, columns, place) for place in range(revisions)]) for row in rows]
         found.append(Table(name, ["clean", *(column.threat for column in columns[1:])], lines))
     return found if rows else []

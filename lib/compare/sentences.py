@@ -55,11 +55,16 @@ def _at_headline(compared: Comparison, place: int, changes: dict[tuple[str, Colu
 def _row(name: str, names: tuple[str, str], found: list[Change]) -> str:
     threat = found[0].cell[1].threat
     parts = [
-        f"{_percent(change.difference.second)} → {_percent(change.difference.first)} % under {under(change.cell[1].semantics)} "
+        f"{_percent(change.difference.second)} → {_percent(change.difference.first)} % under {_attack(change)} "
         f"({change.difference.interval} points)"
         for change in found
     ]
     return f"{name} at {threat}, from {names[0]} to {names[1]}: {'; '.join(parts)}."
+
+
+def _attack(change: Change) -> str:
+    column = change.cell[1]
+    return under(column.semantics, column.attack)
 
 
 def _how_sure(revision: Revision, changes: dict[tuple[str, Column], Change]) -> str:

@@ -83,29 +83,39 @@ _TEXT = ("dataset", "row", "suite", "images_digest")
 def write(path: Path, outcomes: Outcomes) -> None:
     """Write all records of one suite on one model."""
     with h5.writing(path, KIND) as file:
-        h5.tell(file, **{name: getattr(outcomes, name) for name in _TEXT}, seed=outcomes.seed)
-        file["rows"], file["labels"] = outcomes.rows, outcomes.labels
-        file["clean"] = outcomes.clean.astype(np.uint8)
-        for index, record in enumerate(outcomes.records):
-            group = file.create_group(f"attacks/{index}")
-            group["correct"] = record.correct.astype(np.uint8)
-            h5.tell(group, **{name: getattr(record, name) for name in ("semantics", "attack", "norm", "epsilon", "aggregate")})
-            h5.tell(group, settings=json.dumps(record.settings, sort_keys=True))
-            for name, noticed in record.telemetry.items():
-                group[f"telemetry/{name}"] = noticed.astype(np.float32)
-            if record.asked is not None:
-                group["asked"] = record.asked.astype(np.uint8)
+        fill(file, outcomes)
+
+
+def fill(file: h5py.File, outcomes: Outcomes) -> None:
+    """Put `outcomes` into an open file."""
+    h5.tell(file, **{name: getattr(outcomes, name) for name in _TEXT}, seed=outcomes.seed)
+    file["rows"], file["labels"] = outcomes.rows, outcomes.labels
+    file["clean"] = outcomes.clean.astype(np.uint8)
+    for index, record in enumerate(outcomes.records):
+        group = file.create_group(f"attacks/{index}")
+        group["correct"] = record.correct.astype(np.uint8)
+        h5.tell(group, **{name: getattr(record, name) for name in ("semantics", "attack", "norm", "epsilon", "aggregate")})
+        h5.tell(group, settings=json.dumps(record.settings, sort_keys=True))
+        for name, noticed in sorted(record.telemetry.items()):  # the order is part of the bytes
+            group[f"telemetry/{name}"] = noticed.astype(np.float32)
+        if record.asked is not None:
+            group["asked"] = record.asked.astype(np.uint8)
 
 
 def read(path: Path) -> Outcomes:
     """Read what `write` wrote; raises `InputError` for anything else."""
     with h5.reading(path, KIND) as file:
-        text = {name: str(h5.attribute(file, name, path)) for name in _TEXT}
-        groups = file.get("attacks", {})
-        records = tuple(_record(groups[name], path) for name in sorted(groups, key=int))
-        rows, labels = h5.array(file, "rows", path), h5.array(file, "labels", path)
-        clean = h5.array(file, "clean", path).astype(bool)
-        return Outcomes(**text, seed=int(h5.attribute(file, "seed", path)), rows=rows, labels=labels, clean=clean, records=records)
+        return taken(file, path)
+
+
+def taken(file: h5py.File, path: Path) -> Outcomes:
+    """What `fill` put into the open file at `path`."""
+    text = {name: str(h5.attribute(file, name, path)) for name in _TEXT}
+    groups = file.get("attacks", {})
+    records = tuple(_record(groups[name], path) for name in sorted(groups, key=int))
+    rows, labels = h5.array(file, "rows", path), h5.array(file, "labels", path)
+    clean = h5.array(file, "clean", path).astype(bool)
+    return Outcomes(**text, seed=int(h5.attribute(file, "seed", path)), rows=rows, labels=labels, clean=clean, records=records)
 
 
 def _record(group: h5py.Group, path: Path) -> Record:

@@ -29,12 +29,14 @@ class Evaluation:
 class Work:
     """What a suite attacks: images that the model classifies correctly, and at most how many of them at a time.
 
-    `rows` (N,) are the images' numbers in the split, which every random draw belongs to.
+    `rows` (N,) are the images' numbers in the split, which every random draw belongs to. `is_first` says whether none was attacked before
+    them: where a suite asks for the first images only, later ones may be asked for nothing.
     """
 
     batch: Batch
     rows: np.ndarray
     batch_size: int
+    is_first: bool = True
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -42,7 +44,7 @@ class Work:
     def take(self, positions: np.ndarray) -> "Work":
         """The images at `positions`, in that order."""
         index = torch.from_numpy(np.asarray(positions, dtype=np.int64)).to(self.batch.labels.device)
-        return Work(self.batch.take(index), self.rows[positions], self.batch_size)
+        return Work(self.batch.take(index), self.rows[positions], self.batch_size, self.is_first)
 
     def chunks(self, positions: np.ndarray) -> Iterator[tuple[np.ndarray, "Work"]]:
         """`positions` in groups of at most `batch_size`, each with its images: memory depends on that number alone."""
@@ -85,9 +87,14 @@ def outputs(model: nn.Module, images: Tensor, size: int) -> Iterator[tuple[int, 
 
 
 def first(work: Work, images: int) -> np.ndarray:
-    """Which images of `work` are among the first `images` of the split, (N,) bool; raises `InputError` if none is."""
+    """Which images of `work` are among the first `images` of the split, (N,) bool.
+
+    Raises:
+        InputError: none is, although the model's first images are here.
+    """
     asked = work.rows < images
-    require(bool(asked.any()), f"the model classifies none of the first {images} images correctly, there is nothing to attack")
+    some = bool(asked.any()) or not work.is_first
+    require(some, f"the model classifies none of the first {images} images correctly, there is nothing to attack")
     return asked
 
 

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from lib.network import processes
+
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -27,8 +29,12 @@ def progress(
 ) -> Iterator[Item]:
     """Yield `items` while reporting on standard error; the interface is the same on a terminal and in a log.
 
-    `done` of `total` came before these items. `note` is asked before each item for what stands behind the figures.
+    `done` of `total` came before these items. `note` is asked before each item for what stands behind the figures. Of several processes
+    the first reports.
     """
+    if not processes.is_first():
+        yield from items
+        return
     if sys.stderr.isatty():
         bar = tqdm(items, description, total, unit=unit, initial=done, dynamic_ncols=True)
     else:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from lib import balls
 from lib.base.errors import require
+from lib.network import processes
 from lib.network.batches import Batch
 from lib.network.model_state import frozen, mode
 
@@ -65,16 +66,16 @@ def examples(model: nn.Module, batch: Batch, noise: torch.Generator, settings: S
 def _loss_gradient(model: nn.Module, images: Tensor, labels: Tensor, mean: bool) -> Tensor:
     images = images.detach().requires_grad_(True)
     value = functional.cross_entropy(model(images), labels, reduction="mean" if mean else "sum")
-    return torch.autograd.grad(value, images)[0]
+    return torch.autograd.grad(value * processes.weight() if mean else value, images)[0]
 
 
 def _unit(images: Tensor, norm: balls.Norm, rule: balls.Semantics, noise: torch.Generator) -> Tensor:
     """What `balls.start` asks for, from the training run's own generator."""
-    uniform = torch.rand(images.shape, generator=noise, device=images.device)
+    uniform = processes.drawn(torch.rand, images.shape, noise, device=images.device)
     if norm == "linf":
         return 2 * uniform - 1
     if rule.start == "box":
         return uniform
-    direction = torch.randn(images.shape, generator=noise, device=images.device)
-    radius = torch.rand(len(images), 1, 1, 1, generator=noise, device=images.device) ** (1 / images[0].numel())
+    direction = processes.drawn(torch.randn, images.shape, noise, device=images.device)
+    radius = processes.drawn(torch.rand, (len(images), 1, 1, 1), noise, device=images.device) ** (1 / images[0].numel())
     return direction / balls.lengths(direction) * radius

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from lib.base.errors import require
 from lib.gradients import label_logit_gradient
+from lib.network import processes
 from lib.network.batches import Batch
 from lib.network.model_state import mode
 
@@ -70,4 +71,4 @@ def penalty(gradient: Tensor, reduction: Reduction) -> Tensor:
     """
     if reduction == "square":
         return gradient.square().sum(1).mean()
-    return gradient.norm(dim=1).mean() if reduction == "sample" else gradient.norm()
+    return gradient.norm(dim=1).mean() if reduction == "sample" else processes.norm(gradient)

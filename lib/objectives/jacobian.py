@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from lib.base.errors import require
 from lib.gradients import jacobian
+from lib.network import processes
 from lib.network.batches import Batch
 
 SECOND_ORDER = True  # gradients of gradients are taken
@@ -76,7 +77,7 @@ def squared_norms(logits: Tensor, images: Tensor, projections: int, noise: torch
         return jacobian(logits, images, keep_graph=True).flatten(1).square().sum(1)
     total = torch.zeros(len(logits), dtype=logits.dtype, device=logits.device)
     for _ in range(projections):
-        vectors = torch.randn(logits.shape, generator=noise, dtype=logits.dtype, device=logits.device)
+        vectors = processes.drawn(torch.randn, logits.shape, noise, dtype=logits.dtype, device=logits.device)
         vectors = vectors / vectors.norm(dim=1, keepdim=True)
         row = torch.autograd.grad((vectors * logits).sum(), images, create_graph=True)[0]
         total = total + row.flatten(1).square().sum(1)
@@ -88,7 +89,7 @@ def squared_norms_of_own_masks(model: nn.Module, images: Tensor, classes: int) -
     copies = images.repeat_interleave(classes, 0).requires_grad_(True)
     own = model(copies).view(len(images), classes, classes).diagonal(dim1=1, dim2=2)
     rows = torch.autograd.grad(own.sum(), copies, create_graph=True)[0]
-    return rows.view(len(images), -1).square().sum(1)
+    return rows.reshape(len(images), -1).square().sum(1)
 
 
 def penalty(squares: Tensor, form: str, reduction: str) -> Tensor:
@@ -99,6 +100,6 @@ def penalty(squares: Tensor, form: str, reduction: str) -> Tensor:
     [6.25, 12.5, 3.5, 5.0]
     """
     if form == "half_squared":
-        return squares.mean() / 2 if reduction == "sample" else squares.sum() / 2
+        return squares.mean() / 2 if reduction == "sample" else processes.summed(squares.sum()) / 2
     # The square root has no gradient at zero, where a dead network or a padded map would put it.
-    return squares.clamp_min(1e-24).sqrt().mean() if reduction == "sample" else squares.sum().clamp_min(1e-24).sqrt()
+    return squares.clamp_min(1e-24).sqrt().mean() if reduction == "sample" else processes.summed(squares.sum()).clamp_min(1e-24).sqrt()

@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from lib.report.contrasts import JACOBIAN, Contrast, contrasts, p_value
+from lib.report.contrasts import JACOBIAN, Contrast, both_p_values, contrasts, p_value
+from lib.report.effects import Effect, changes
 from lib.report.families import families
 from lib.report.findings import signed
 from lib.report.published import DATASETS
+from lib.report.published_folder import Published
 from lib.report.results import Evidence, labels
 from lib.report.series import headline, headline_columns, permutation
 from lib.report.statements import Statement, statements
-from lib.report.verdicts import NOT_TESTED, VERDICTS, Verdict, almost_every, every, over_seeds
+from lib.report.verdicts import CANNOT_TELL, CONTRADICTED, NOT_TESTED, SUPPORTED, VERDICTS, Verdict, almost_every, every, over_seeds
 
 NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
 # The key of a finding that no attack is involved in.
@@ -26,12 +28,16 @@ COLUMNS = ["claim", "section", "sentence", "published", "semantics", "ours", "ve
 
 @dataclass(frozen=True)
 class Finding:
-    """What the measurements say of one claim under one attack, on how many test images (0: it is about gradients) and seeds."""
+    """What the measurements say of one claim under one attack, on how many test images (0: it is about gradients) and seeds.
+
+    `brief`: the same as `numbers` in a few words.
+    """
 
     verdict: Verdict
     numbers: str
     images: int
     seeds: int
+    brief: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,11 @@ class Claim:
     reason: str = ""
 
 
-def claims(evidence: Evidence) -> list[Claim]:
-    """Every claim, in the order of the paper's text; those about gradients and the one that nothing tests come last."""
+def claims(evidence: Evidence, beyond: Published | None = None) -> list[Claim]:
+    """Every claim, in the order of the paper's text; those about gradients and the one that only the study `beyond` tests come last."""
     family = contrasts(evidence)
     compared = [_compared(statement, evidence, family) for statement in statements()]
-    return [*compared, _alignment(evidence), _smaller(evidence), _smaller_yet_weaker(evidence, family), _distillation()]
+    return [*compared, _alignment(evidence), _smaller(evidence), _smaller_yet_weaker(evidence, family), _distillation(beyond)]
 
 
 def to_frame(found: list[Claim]) -> pd.DataFrame:
@@ -67,9 +73,18 @@ def to_frame(found: list[Claim]) -> pd.DataFrame:
 
 
 def tally(found: list[Claim], semantics: str) -> dict[Verdict, int]:
-    """How many claims about accuracies got which verdict under one attack; verdicts that none got are left out."""
-    counts = Counter(claim.findings[semantics].verdict for claim in found if semantics in claim.findings)
+    """How many claims got which verdict under one attack; verdicts that none got are left out.
+
+    One about gradients counts under every attack, and one that was not tested as such, so that the counts add up to all claims.
+    """
+    counts = Counter(verdict(claim, semantics) for claim in found)
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+
+
+def verdict(claim: Claim, semantics: str) -> Verdict:
+    """The verdict under one attack; that on gradients has no attack."""
+    finding = claim.findings.get(semantics) or claim.findings.get(GRADIENTS)
+    return finding.verdict if finding else NOT_TESTED
 
 
 def _compared(statement: Statement, evidence: Evidence, family: list[Contrast]) -> Claim:
@@ -84,20 +99,26 @@ def _compared(statement: Statement, evidence: Evidence, family: list[Contrast]) 
     for semantics in headline_columns(evidence):
         parts = [part for part in family if part.pair.name in statement.names and part.column.semantics == semantics]
         parts = statement.selection(parts)
-        images = min((part.images for part in parts), default=0)
-        findings[semantics] = Finding(statement.rule(parts), _numbers(parts), images, len(evidence.seeds))
+        images, size = min((part.images for part in parts), default=0), sum(part.column.semantics == semantics for part in family)
+        findings[semantics] = Finding(statement.rule(parts), _numbers(parts, size), images, len(evidence.seeds), _brief(parts))
     return replace(claim, findings=findings)
 
 
-def _numbers(parts: list[Contrast]) -> str:
-    """Each difference with its interval and adjusted p value; of more than two, how many are clear and the two extremes."""
+def _numbers(parts: list[Contrast], family: int) -> str:
+    """Each difference with its interval and p values; of more than two, the two extremes."""
     if len(parts) <= 2:
-        return "; ".join(f"{part.name}: {part.difference.interval}, {p_value(part.adjusted)}" for part in parts)
-    count = Counter(part.verdict for part in parts)
+        return "; ".join(f"{part.name}: {part.difference.interval}, {both_p_values(part, family)}" for part in parts)
     least, largest = (choose(parts, key=lambda part: part.difference.points) for choose in (min, max))
     ends = " to ".join(f"{signed(part.difference.points)} ({part.name})" for part in (least, largest))
-    clear = f"clearly above zero in {count['supported']} of {len(parts)} comparisons, clearly below in {count['contradicted']}"
-    return f"{clear}; from {ends}"
+    return f"from {ends}"
+
+
+def _brief(parts: list[Contrast]) -> str:
+    """`2 better, 0 worse, 3 unclear`, of the first named row; of a single comparison the difference with its interval."""
+    if len(parts) == 1:
+        return f"{parts[0].difference.interval} points"
+    count = Counter(part.verdict for part in parts)
+    return f"{count[SUPPORTED]} better, {count[CONTRADICTED]} worse, {count[CANNOT_TELL]} unclear"
 
 
 def _alignment(evidence: Evidence) -> Claim:
@@ -161,19 +182,42 @@ def _smaller_yet_weaker(evidence: Evidence, family: list[Contrast]) -> Claim:
         pairs = [(part.name, part.difference.interval, signed(gap.mean(), 2)) for part, gap in zip(parts, gaps)]
         words = [f"{name}: accuracy {interval}, gradient norm {gap}" for name, interval, gap in pairs]
         if parts:
-            findings[semantics] = Finding(every(verdicts), "; ".join(words), parts[0].images, len(evidence.seeds))
+            findings[semantics] = Finding(every(verdicts), "; ".join(words), parts[0].images, len(evidence.seeds), _brief(parts))
     return replace(claim, findings=findings, reason="" if findings else f"The rows at hand do not allow the comparison {JACOBIAN}.")
 
 
-def _distillation() -> Claim:
-    return Claim(
+def _distillation(beyond: Published | None) -> Claim:
+    """A network that was taught by the robust teacher's logits alone, against IR, in the study; its Holm correction decides."""
+    claim = Claim(
         "distillation",
         "abstract, 4.6, 5",
         "Interpretation Regularization does more than distil an already robust network.",
         "No network is distilled in the paper; it argues from SmoothGrad’s lead over simple gradients.",
         {},
-        "Neither the paper nor this project trains a network by distillation, the baseline that would decide it.",
+        "The paper trains no network by distillation, the baseline that would decide it; the study that does (make beyond) is not at hand.",
     )
+    variants = {} if beyond is None else beyond.document["variants"]
+    distilled = [] if beyond is None else [one for one in changes(beyond.table) if _by_logits(variants[one.variant])]
+    if beyond is None or not distilled:
+        return claim
+    found, images, findings = distilled[0], int(beyond.table["n_attacked"].iloc[0]), {}
+    for semantics, measure in (("paper", "paper"), ("strict", "robust")):
+        one = found.effects[measure]
+        words = f"study {beyond.about.name}: “{found.label}” − {found.against}: {one.shown} {one.interval}, {p_value(one.p)}, with Holm’s "
+        words += f"correction over all variants of the study: {p_value(one.adjusted)}; one strength of the distillation was tried"
+        findings[semantics] = Finding(_weaker(one), words, images, len(found.seeds), f"{one.shown} {one.interval} points for distillation")
+    return replace(claim, findings=findings, reason="")
+
+
+def _by_logits(variant: dict) -> bool:
+    """Whether a variant of a study is taught by logits and by no gradients."""
+    return variant.get("stage") == "train_distilled" and not variant.get("targets")
+
+
+def _weaker(one: Effect) -> Verdict:
+    if not one.withstands:
+        return CANNOT_TELL
+    return SUPPORTED if one.mean < 0 else CONTRADICTED
 
 
 def _norms(evidence: Evidence) -> pd.DataFrame:

@@ -30,10 +30,18 @@ class Column:
 
     @property
     def group(self) -> str:
-        """What stands above the columns of one attack: `paper: pgd40`, `AutoAttack lite`."""
-        if self.semantics == "autoattack":
-            return "AutoAttack" if self.attack == "standard" else f"AutoAttack {self.attack}"
-        return f"{self.semantics}: {self.attack}"
+        """What stands above the columns of one attack: `paper: pgd40`, `AutoAttack, shortened`."""
+        return self.called if self.semantics == "autoattack" else f"{self.semantics}: {self.attack}"
+
+    @property
+    def called(self) -> str:
+        """The attack in words.
+
+        >>> Column("strict", "pgd40", "", 0).called, Column("autoattack", "lite", "", 0).called
+        ('strict attack', 'AutoAttack, shortened')
+        """
+        words = SEMANTICS.get(self.semantics, self.semantics)
+        return f"{words}, shortened" if self.semantics == "autoattack" and self.attack != "standard" else words
 
 
 CLEAN = Column("", "clean", "", 0.0)
@@ -76,14 +84,16 @@ def at_threat(accuracies: pd.DataFrame, norm: str, epsilon: float) -> dict[str, 
     return found
 
 
-def under(semantics: str) -> str:
+def under(semantics: str, attack: str = "standard") -> str:
     """The attack of a semantics, as it follows "under".
 
-    >>> under("strict"), under("autoattack")
-    ('the strict attack', 'AutoAttack')
+    >>> under("strict"), under("autoattack"), under("autoattack", "lite")
+    ('the strict attack', 'AutoAttack', 'shortened AutoAttack')
     """
     words = SEMANTICS.get(semantics, semantics)
-    return words if semantics == "autoattack" else f"the {words}"
+    if semantics != "autoattack":
+        return f"the {words}"
+    return words if attack == "standard" else f"shortened {words}"
 
 
 def per_seed(accuracies: pd.DataFrame, technique: str, column: Column) -> pd.Series:

@@ -137,6 +137,11 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
+def both_p_values(contrast: Contrast, family: int) -> str:
+    """The p value as it is, and with Holm's correction over so many comparisons: `p = 0.041, with Holm’s correction over 47: p = 1.000`."""
+    return f"{p_value(contrast.p)}, with Holm’s correction over {family}: {p_value(contrast.adjusted)}"
+
+
 def _targets(shown: list[str], method: str) -> Iterator[Pair]:
     """The same teacher with another saliency method, and the same method with another kind of teacher."""
     kinds, targets = families(), teacher_targets()

@@ -39,12 +39,10 @@ def curve_figure(evidence: Evidence, folder: Path) -> Picture:
         handles = [Line2D([], [], color=INK, ls=_dash(*kind), label=_called(*kind)) for kind in in_columns(evidence.accuracies)]
         handles.append(Line2D([], [], color=GREY, lw=1, label="all other rows"))
         figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
-    caption = (
-        f"Accuracy on {evidence.images} test images, mean over seeds. Shaded: images that the weakest of the attacks leaves standing and "
-        "the strongest one does not. Radius 0 is clean accuracy."
-    )
+    caption = f"Accuracy on {evidence.images} test images, mean over seeds. Radius 0 is clean accuracy."
+    reading = "Shaded: images that the weakest of the attacks leaves standing and the strongest one does not."
     alt = f"Small multiples of accuracy against the {NORMS.get(norm, norm)} radius, one panel for each of {len(rows)} training techniques."
-    return Picture("fig5_curves", "Figure 5. Accuracy against the attack’s radius", caption, alt, 9.6)
+    return Picture("fig5_curves", "Figure 5. Accuracy against the attack’s radius", caption, alt, 9.6, reading=reading, dark=True)
 
 
 def security_figure(evidence: Evidence, folder: Path) -> Picture | None:
@@ -67,16 +65,19 @@ def security_figure(evidence: Evidence, folder: Path) -> Picture | None:
             axes.legend(handles=_key_of_areas(under[under["norm"] == norm], names, shades, rows), fontsize=7.5, **_above_curves())
         panels[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         panels[0].set_ylim(-0.02, 1.02)
+    ends = " and ".join(f"{NORMS.get(norm, norm)} {radius(float(part['largest_radius'].max()))}" for norm, part in under.groupby("norm"))
     caption = (
-        f"Accuracy on {evidence.images} test images under the strict attack, mean over {_seeds(evidence)}; an image broken at one radius "
-        "counts as broken at every larger one. Behind each name, accuracy averaged over the radius: the area under the curve (trapezoid "
-        "rule from 0, which is clean accuracy, to the largest radius) divided by that radius; auc.csv has the least and most that it can "
-        "be with radii so far apart. // marks a break in the axis."
+        f"Accuracy on {evidence.images} test images, mean over {_seeds(evidence)}; an image broken at one radius counts as broken at every "
+        "larger one. Behind each name, accuracy under the strict attack averaged over the radius: the area under the curve (trapezoid "
+        f"rule from 0, which is clean accuracy, to {ends}) divided by that radius, in percent. Where nothing stands at most of these radii "
+        "it is small for every row; auc.csv has the least and most that it can be with radii so far apart."
     )
     best = {norm: under[under["norm"] == norm].groupby("technique")["area"].mean() for norm in norms}
-    words = ", ".join(f"{NORMS.get(norm, norm)}: {means.idxmax()} ({means.max():.3f})" for norm, means in best.items())
+    words = ", ".join(f"{NORMS.get(norm, norm)}: {means.idxmax()} ({100 * means.max():.1f} %)" for norm, means in best.items())
     alt = f"Accuracy against the radius, one panel per norm. Largest area under the curve: {words}."
-    return Picture("fig6_security", "Figure 6. Security curves", caption, alt, 9.6)
+    finding = f"Averaged over the radius most is left of {words}."
+    reading = "The strict attack. // marks a break in the axis; beyond it, dots."
+    return Picture("fig6_security", "Figure 6. Security curves", caption, alt, 9.6, finding=finding, reading=reading, dark=True)
 
 
 def positions(radii: np.ndarray, limit: float) -> np.ndarray:
@@ -114,7 +115,7 @@ def _security(axes: Axes, frame: pd.DataFrame, shades: dict[str, str], chance: f
 def _key_of_areas(under: pd.DataFrame, names: dict[str, str], shades: dict[str, str], rows: list[str]) -> list[Line2D]:
     means = under.groupby("technique")["area"].mean()
     ranked = sorted(rows, key=lambda key: -means[names[key]])
-    return [Line2D([], [], color=shades[key], lw=2, label=f"{names[key]}  {means[names[key]]:.3f}") for key in ranked]
+    return [Line2D([], [], color=shades[key], lw=2, label=f"{names[key]}  {100 * means[names[key]]:.1f} %") for key in ranked]
 
 
 def _above_curves() -> dict[str, object]:

@@ -1,6 +1,11 @@
-"""Which rows belong together: what a row was trained for follows from the section of params.yaml that trains it."""
+"""Which rows belong together: what a row was trained for follows from the section of params.yaml that trains it.
 
-from typing import Literal, get_args
+`document` is the params.yaml of a published run; without it, the one in the current folder.
+"""
+
+from functools import reduce
+from operator import getitem
+from typing import Any, Literal, get_args
 
 from lib.base import params
 
@@ -17,37 +22,42 @@ NAMES: dict[Family, str] = {
 }
 
 
-def families() -> dict[str, Family]:
+def families(document: dict | None = None) -> dict[str, Family]:
     """The family of every row, in the order of params.yaml's rows."""
-    return {row: _family(row) for row in params.value("rows")}
+    return {row: _family(row, document) for row in _value(document, "rows")}
 
 
-def is_robust(teacher: str) -> bool:
+def is_robust(teacher: str, document: dict | None = None) -> bool:
     """Whether this teacher is trained adversarially."""
-    return params.value("teachers", teacher, "epsilon") is not None
+    return _value(document, "teachers", teacher, "epsilon") is not None
 
 
-def teacher_targets() -> dict[str, tuple[str, str]]:
+def teacher_targets(document: dict | None = None) -> dict[str, tuple[str, str]]:
     """Target set -> (teacher, saliency method), those of robust teachers first."""
-    teachers = sorted(params.value("saliency", "teachers"), key=lambda name: not is_robust(name))
-    return {f"{teacher}_{method}": (teacher, method) for teacher in teachers for method in params.value("saliency", "methods")}
+    teachers = sorted(_value(document, "saliency", "teachers"), key=lambda name: not is_robust(name, document))
+    methods = _value(document, "saliency", "methods")
+    return {f"{teacher}_{method}": (teacher, method) for teacher in teachers for method in methods}
 
 
-def permuted_targets() -> dict[str, float]:
+def permuted_targets(document: dict | None = None) -> dict[str, float]:
     """Target set -> fraction of permuted pixels, in ascending order; the unpermuted source with 0 comes first."""
-    source = params.value("permute", "source")
-    fractions = sorted(params.value("permute", "fractions").items(), key=lambda entry: entry[1])
+    source = _value(document, "permute", "source")
+    fractions = sorted(_value(document, "permute", "fractions").items(), key=lambda entry: entry[1])
     return {source: 0.0} | {f"{source}_{name}": float(fraction) for name, fraction in fractions}
 
 
-def _family(row: str) -> Family:
-    if row in params.value("teachers"):
-        return "adversarial" if is_robust(row) else "standard"
-    if row in params.value("at"):
+def _family(row: str, document: dict | None) -> Family:
+    if row in _value(document, "teachers"):
+        return "adversarial" if is_robust(row, document) else "standard"
+    if row in _value(document, "at"):
         return "adversarial"
-    if row in params.value("jr"):
+    if row in _value(document, "jr"):
         return "jacobian"
-    if permuted_targets().get(row, 0.0) > 0:
+    if permuted_targets(document).get(row, 0.0) > 0:
         return "permuted"
-    teacher = teacher_targets().get(row, ("", ""))[0]
-    return "robust" if teacher and is_robust(teacher) else "non_robust"
+    teacher = teacher_targets(document).get(row, ("", ""))[0]
+    return "robust" if teacher and is_robust(teacher, document) else "non_robust"
+
+
+def _value(document: dict | None, *keys: str) -> Any:
+    return params.value(*keys) if document is None else reduce(getitem, keys, document)

@@ -19,7 +19,11 @@ from lib.report.statistics import t_half_width
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure on disk (`name`.png and `name`.svg) and the words that go with it."""
+    """A figure on disk (`name`.png and `name`.svg) and the words that go with it.
+
+    finding: what it shows, in a sentence. caption: what holds for the picture and for a chart in its place. reading: how the picture alone
+    is read. dark: whether it is drawn in lines on white, which a dark page may turn round.
+    """
 
     name: str
     title: str
@@ -27,6 +31,9 @@ class Picture:
     alt: str
     inches: float
     vector: bool = True
+    finding: str = ""
+    reading: str = ""
+    dark: bool = False
 
     @property
     def width(self) -> int:
@@ -56,15 +63,23 @@ def permutation_figure(evidence: Evidence, folder: Path) -> Picture | None:
             if name == "accuracy":
                 axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
                 _references(axes, evidence)
-    caption = (
-        f"{_band_words(evidence)} Dots are single seeds; 0 % is the unpermuted target set. Dashed lines in (a): standard training and JR."
-    )
+    caption = "0 % is the unpermuted target set. Dashed lines in (a): standard training and JR."
+    reading = f"{_band_words(evidence)} Rings are single seeds."
     ends = frame.groupby("fraction")["accuracy"].mean()
     alt = (
         f"Three line charts over the permuted fraction: accuracy goes from {ends.iloc[0]:.0%} to {ends.iloc[-1]:.0%}, with gradient norm "
         "and cosine beside it."
     )
-    return Picture("fig3_permutation", "Figure 3. What permuting the targets does", caption, alt, 9.6)
+    title, finding = "Figure 3. What permuting the targets does", _ends(frame, SEMANTICS.get(column.semantics, column.semantics))
+    return Picture("fig3_permutation", title, caption, alt, 9.6, finding=finding, reading=reading, dark=True)
+
+
+def _ends(frame: pd.DataFrame, attack: str) -> str:
+    """What becomes of accuracy, norm and alignment from no permuted pixels to all, or to the largest share."""
+    first, last = (frame[frame["fraction"] == end].mean() for end in (frame["fraction"].min(), frame["fraction"].max()))
+    accuracy = f"accuracy goes from {100 * first['accuracy']:.1f} to {100 * last['accuracy']:.1f} % under the {attack}"
+    rest = f"gradient norm from {first['label_norm']:.2f} to {last['label_norm']:.2f}, alignment from {first['cosine']:.2f} to"
+    return f"With {100 * last['fraction']:.0f} % of the pixels permuted {accuracy}, {rest} {last['cosine']:.2f}.".replace("-", "−")
 
 
 def norm_figure(evidence: Evidence, folder: Path) -> Picture:
@@ -79,21 +94,26 @@ def norm_figure(evidence: Evidence, folder: Path) -> Picture:
             for offset, kind in ((-0.19, "label_norm"), (0.19, "other_norm")):
                 colour = shades[key]
                 filled = colour if kind == "label_norm" else "white"
-                axes.barh(place + offset, means.loc[key, kind], 0.34, color=filled, edgecolor=colour, linewidth=1.1)
                 values = frame[frame["row"] == key][kind]
-                axes.plot(values, np.full(len(values), place + offset), "o", ms=3.2, mfc="white", mec=INK, mew=0.7)
+                axes.plot(values, np.full(len(values), place + offset), "|", color=colour, ms=7, mew=1.1)
+                axes.plot(means.loc[key, kind], place + offset, "o", ms=6, mfc=filled, mec=colour, mew=1.2)
         axes.set_yticks(range(len(rows)), [names[key] for key in rows], color=INK, fontsize=8.5)
         axes.invert_yaxis()
         axes.grid(False, axis="y")
+        axes.set_xlim(left=0)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("mean norm, logits per unit of pixel intensity" + (" (logarithmic)" if logarithmic else ""))
         if logarithmic:
             axes.set_xscale("log")
         _key_of_bars(axes)
     largest = max(rows, key=lambda key: means.loc[key, "label_norm"])
-    caption = "Filled: label’s logit. Outlined: mean of the other logits. Train images, evaluation mode; dots are single seeds."
-    alt = f"Bar chart of mean gradient norms; {names[largest]} has the largest label gradient, {means.loc[largest, 'label_norm']:.2f}."
-    return Picture("fig4_gradient_norms", "Figure 4. Gradient norms", caption, alt, 7.4)
+    least = min(rows, key=lambda key: means.loc[key, "label_norm"])
+    ends = [f"{names[key]} {means.loc[key, 'label_norm']:.2f}" for key in (largest, least)]
+    finding = f"The label’s gradient is largest for {ends[0]}, smallest for {ends[1]}."
+    reading = "Filled: label’s logit. Ring: mean of the other logits. Strokes: single seeds."
+    alt = f"Chart of mean gradient norms; {names[largest]} has the largest label gradient, {means.loc[largest, 'label_norm']:.2f}."
+    title, caption = "Figure 4. Gradient norms", "On train images, in evaluation mode."
+    return Picture("fig4_gradient_norms", title, caption, alt, 7.4, finding=finding, reading=reading, dark=True)
 
 
 def _trend(axes: Axes, frame: pd.DataFrame, name: str, colour: str) -> None:
@@ -130,6 +150,6 @@ def _band_words(evidence: Evidence) -> str:
 
 
 def _key_of_bars(axes: Axes) -> None:
-    label = Line2D([], [], marker="s", ls="", color=MUTED, ms=7, label="label’s logit")
-    other = Line2D([], [], marker="s", ls="", mfc="white", mec=MUTED, ms=7, label="other logits, mean")
+    label = Line2D([], [], marker="o", ls="", color=MUTED, ms=6, label="label’s logit")
+    other = Line2D([], [], marker="o", ls="", mfc="white", mec=MUTED, ms=6, label="other logits, mean")
     axes.legend(handles=[label, other], loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)

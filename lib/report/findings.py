@@ -6,6 +6,7 @@ import numpy as np
 
 from lib.report.columns import Column, per_seed, under
 from lib.report.families import FAMILIES, NAMES, Family, families
+from lib.report.opponents import opponents
 from lib.report.results import Evidence, in_both, labels
 from lib.report.series import headline_columns
 from lib.report.statistics import CONFIDENCE, paired
@@ -113,16 +114,19 @@ def answer(evidence: Evidence) -> list[str]:
     if "robust" not in best or "standard" not in best:
         return []
     ours = best["robust"]
-    sentences = [_opening(best, next(iter(columns.values())).threat, evidence.images), _gain(evidence, best)]
-    controls = [best[family] for family in CONTROLS if family in best]
+    sentences = [_opening(best, columns, evidence.images), _gain(evidence, best)]
+    rows = [row for row, settings in evidence.rows.items() if settings.threats == "table" and comparable(evidence, row, ours.row)]
+    pairs = opponents({family: standing.row for family, standing in best.items()}, rows)
+    controls = [pairs[family] for family in CONTROLS if family in pairs]
     sentences += [_against_controls(evidence, ours, controls)] if controls else []
     sentences += [_against_adversarial(evidence, ours, best["adversarial"])] if "adversarial" in best else []
     return sentences
 
 
-def _opening(best: dict[Family, Standing], threat: str, images: int) -> str:
+def _opening(best: dict[Family, Standing], columns: dict[str, Column], images: int) -> str:
     standard, ours = best["standard"], best["robust"]
-    order = ", ".join(under(name) for name in ours.accuracies)
+    threat = next(iter(columns.values())).threat
+    order = ", ".join(under(name, columns[name].attack) for name in ours.accuracies)
     each = f" (here and below in this order: {order})" if len(ours.accuracies) > 1 else f", under {order},"
     return (
         f"Attack by attack{each} at {threat}: of {images} test images standard training keeps {_levels(standard)}; "
@@ -136,13 +140,16 @@ def _gain(evidence: Evidence, best: dict[Family, Standing]) -> str:
     if len(clear) == len(gains):
         return f"Training for interpretable gradients did make this network more robust: {_points(gains)}, clear of sampling noise."
     if clear:
-        return f"Whether it made the network more robust depends on the attack: {_points(gains)}; clear only under {_attacks(clear)}."
+        only = _attacks(evidence, clear)
+        return f"Whether it made the network more robust depends on the attack: {_points(gains)}; clear only under {only}."
     return f"That training for interpretable gradients made the network more robust is not shown: {_points(gains)}."
 
 
-def _against_controls(evidence: Evidence, ours: Standing, controls: list[Standing]) -> str:
-    gains = {control.technique: _differences(evidence, ours.row, control.row) for control in controls}
-    texts = [f"{technique} {_points(found, '')}" for technique, found in gains.items()]
+def _against_controls(evidence: Evidence, ours: Standing, controls: list[tuple[str, str]]) -> str:
+    """Each control against a row of ours; the permuted targets against those that they were made from."""
+    names = labels(evidence.rows)
+    gains = {_minus(names, ours, *pair): _differences(evidence, *pair) for pair in controls}
+    texts = [f"{pair} {_points(found, '')}" for pair, found in gains.items()]
     flat = [gain for found in gains.values() for gain in found.values()]
     above = sum(gain.clear and gain.points > 0 for gain in flat)
     below = sum(gain.clear and gain.points < 0 for gain in flat)
@@ -153,7 +160,13 @@ def _against_controls(evidence: Evidence, ours: Standing, controls: list[Standin
     else:
         worse = f" and {below} clearly below" if below else ""
         ending = f"{above} of {len(flat)} are clearly above zero{worse}: whether what the targets show matters is only partly decided"
-    return f"Its lead over each control, in points: {'; '.join(texts)}. Of these differences, {ending}."
+    alone = "each attack for itself, with no correction for how many there are"
+    return f"Its lead over each control, in points: {'; '.join(texts)}. Of these differences ({alone}), {ending}."
+
+
+def _minus(names: dict[str, str], ours: Standing, first: str, second: str) -> str:
+    """What is compared: the control, with the row of ours before it where that is not the best one."""
+    return names[second] if first == ours.row else f"{names[first]} − {names[second]}"
 
 
 def _against_adversarial(evidence: Evidence, ours: Standing, other: Standing) -> str:
@@ -161,9 +174,9 @@ def _against_adversarial(evidence: Evidence, ours: Standing, other: Standing) ->
     relations: dict[str, list[str]] = {}
     for name, gap in gaps.items():
         relations.setdefault("level with" if gap.points == 0 else "above" if gap.points > 0 else "below", []).append(name)
-    words = [f"{relation} it under {_attacks(names)}" for relation, names in relations.items()]
+    words = [f"{relation} it under {_attacks(evidence, names)}" for relation, names in relations.items()]
     clear = [name for name, gap in gaps.items() if gap.clear]
-    doubt = "clear of" if len(clear) == len(gaps) else f"only that under {_attacks(clear)} is clear of" if clear else "within"
+    doubt = "clear of" if len(clear) == len(gaps) else f"only that under {_attacks(evidence, clear)} is clear of" if clear else "within"
     return (
         f"The best adversarially trained network, {other.technique}, keeps {_levels(other)}: {ours.technique} is {' and '.join(words)} "
         f"({_points(gaps)}, {doubt} sampling noise)."
@@ -184,7 +197,8 @@ def _points(gains: dict[str, Difference], unit: str = " points") -> str:
     return f"{' / '.join(signed(gain.points) for gain in gains.values())}{unit}"
 
 
-def _attacks(names: list[str]) -> str:
-    """`the paper’s attack, the strict attack and AutoAttack`."""
-    words = [under(name) for name in names]
+def _attacks(evidence: Evidence, names: list[str]) -> str:
+    """`the paper’s attack, the strict attack and shortened AutoAttack`."""
+    columns = headline_columns(evidence)
+    words = [under(name, columns[name].attack) for name in names]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -18,11 +18,11 @@ MADE_BY = {
 }
 
 
-def section(published: dict[str, Published], effects: dict[str, list[Change]], folder: Path) -> Markup:
-    """The sections as one part of the page; `folder` receives their pictures."""
+def section(published: dict[str, Published], effects: dict[str, list[Change]], folder: Path, lead: float | None = None) -> Markup:
+    """The sections as one part of the page; `folder` receives their pictures. `lead`: the main result's over permuted maps, in points."""
     parts: dict[str, object] = {"audit": "", "beyond": "", "matched": ""}
     if effects.get("audit"):
-        parts["audit"] = studies.audit_section(published["audit"], effects["audit"], folder)
+        parts["audit"] = studies.audit_section(published["audit"], effects["audit"], folder, lead)
     if effects.get("beyond"):
         parts["beyond"] = studies.beyond_section(published["beyond"], effects["beyond"], folder)
     if effects.get("matched"):

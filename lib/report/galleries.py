@@ -48,9 +48,15 @@ def permuted_figure(train: Split, targets: Path, folder: Path) -> Picture | None
     rows = chosen_rows(train)
     columns = {f"{fraction:.0%}": _targets(targets / f"{name}.h5", train, rows) for name, fraction in present.items()}
     _draw(folder / "fig2_permuted", _pixels(train, rows), columns)
-    caption = f"The targets {params.value('permute', 'source')} with a growing share of their pixels permuted. {SCALE}"
+    caption = f"The targets {target_words(params.value('permute', 'source'))} with a growing share of their pixels permuted. {SCALE}"
     alt = f"Grid of {len(rows)} images, each with its target after permuting {', '.join(columns)} of the pixels."
     return Picture("fig2_permuted", "Figure 2. Taking the interpretation out of the targets", caption, alt, _width(columns), vector=False)
+
+
+def target_words(name: str) -> str:
+    """A target set as the tables call it: `(R, SmG)`."""
+    teacher, method = teacher_targets().get(name, (name, ""))
+    return f"({teacher}, {SHORT.get(method, method)})" if method else name
 
 
 def gradient_figure(evidence: Evidence, train: Split, folder: Path) -> Picture | None:

@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from math import isfinite
-from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from lib.evaluation.outcome_file import Outcomes
@@ -14,8 +12,8 @@ from lib.gate.checks import checks
 from lib.gate.rules import RULES
 from lib.report.families import families
 from lib.report.results import Evidence, labels
+from lib.report.templates import rendered
 
-TEMPLATE = Path(__file__).with_name("gate.html.j2")
 SYMBOLS: dict[Verdict, str] = {"pass": "✓", "warn": "!", "fail": "✗", "info": "i", "not measured": "–"}
 
 
@@ -133,9 +131,7 @@ def to_json(found: Gate) -> dict[str, dict]:
 
 def to_html(found: Gate) -> Markup:
     """The table and what is behind it, as a part of the page, in whose style sheet the colours are."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return Markup(template.render(gate=found, symbols=SYMBOLS))
+    return rendered("gate.html.j2", gate=found, symbols=SYMBOLS)
 
 
 def _of(outcomes: Iterable[Outcomes], row: str | None, seed: int) -> list[Outcomes]:

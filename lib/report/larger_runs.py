@@ -66,14 +66,17 @@ class Line:
 def section(run: Published) -> Markup:
     """The run as a part of the page."""
     lines = table(run)
+    there = [line for line in lines if any(not cell.missing for cell in line.cells)]
     return rendered(
         "run.html.j2",
         title=run.about.name,
-        lines=lines,
+        lines=there,
+        absent=[line.technique for line in lines if line not in there],
+        gradients=any(isfinite(line.norm) for line in lines),
         threats=[cell.threat for cell in lines[0].cells],
         words=words(lines),
         largest=largest(lines),
-        provenance=provenance(run.about),
+        provenance=provenance(run.about, {key: entry["technique"] for key, entry in run.document["rows"].items()}),
         left_out=run.about.left_out,
         notes=run.notes,
         images=sorted({cell.images for line in lines for cell in line.cells if not cell.missing}),

@@ -37,12 +37,12 @@ def networks_figure(frame: pd.DataFrame, folder: Path) -> Picture:
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     orders = {column: found.groupby("row")[["accuracy", column]].mean().corr("spearman").iloc[0, 1] for column in PANELS}
     words = f"{orders['cosine_reference']:.2f} with alignment and {orders['label_norm']:.2f} with size".replace("-", "−")
-    caption = (
-        f"One mark per trained network, a row with a seed. Rank correlation of accuracy over the {found['row'].nunique()} rows "
-        f"(Spearman, seeds averaged): {words}. Rows differ in more than one thing at a time, so neither is a cause."
-    )
+    finding = f"Rank correlation of accuracy under the {known[attack]} over the {found['row'].nunique()} rows (Spearman): {words}."
+    caption = "Seeds are averaged for the correlation. Rows differ in more than one thing at a time, so neither is a cause."
+    reading = "One mark per trained network, a row with a seed."
     alt = f"Two scatter plots of {len(found)} networks; rank correlation of robust accuracy is {words}."
-    return Picture("fig7_networks", "Figure 7. Robust accuracy, alignment and size of gradients", caption, alt, 9.6)
+    title = "Figure 7. Robust accuracy, alignment and size of gradients"
+    return Picture("fig7_networks", title, caption, alt, 9.6, finding=finding, reading=reading, dark=True)
 
 
 def _marks(axes: Axes, found: pd.DataFrame, column: str) -> None:

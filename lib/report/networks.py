@@ -8,7 +8,6 @@ import pandas as pd
 from scipy.special import ndtri
 
 from lib import gradient_file
-from lib.report.columns import SEMANTICS
 from lib.report.results import Evidence, labels
 from lib.report.series import headline, headline_columns
 from lib.report.statistics import CONFIDENCE, wilson
@@ -26,18 +25,19 @@ def networks(evidence: Evidence) -> pd.DataFrame:
         scores = {name: evidence.per_seed[names[row], column][seed] for name, column in headline_columns(evidence).items()}
         scores[WORST] = unbroken(evidence, row, threat.norm, threat.epsilon)[evidence.seeds.index(seed)].astype(float)
         rest = {name: round(measured[name], 4) for name in MEASURES}
+        words = {name: column.called for name, column in headline_columns(evidence).items()} | {WORST: "all attacks together"}
         for attack, score in scores.items():
             count = int((~np.isnan(score)).sum())
             low, high = wilson(float(np.nanmean(score)), count)
             accuracy = {"accuracy": float(np.nanmean(score)), "low": low, "high": high}
-            start = {"row": row, "technique": names[row], "seed": seed, "attack": attack}
+            start = {"row": row, "technique": names[row], "seed": seed, "attack": attack, "called": words[attack]}
             lines.append(start | {name: round(value, 4) for name, value in accuracy.items()} | {"n": count} | rest)
     return pd.DataFrame(lines)
 
 
 def attacks(frame: pd.DataFrame) -> dict[str, str]:
     """The attacks of `networks` and what they are called."""
-    return {name: SEMANTICS.get(name, "all attacks together") for name in dict.fromkeys(frame["attack"])}
+    return dict(zip(frame["attack"], frame["called"]))
 
 
 def over_images(gradients: Path, seeds: list[int]) -> pd.DataFrame:

@@ -3,33 +3,25 @@
 Its Content-Security-Policy forbids every request; its charts and sorting are scripts inside it, and without them the pictures remain.
 """
 
+import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from lib.base import params
-from lib.report import black_box, claim_table, gate, short_answer, survival
+from lib.report import black_box, claim_table, explained, gate, gate_words, question_table, row_names, short_answer, survival, takeaways
 from lib.report.claims import Claim
-from lib.report.columns import SEMANTICS, Column
+from lib.report.columns import Column
 from lib.report.contrasts import Contrast
+from lib.report.experiments import Answer
 from lib.report.findings import answer, standings
 from lib.report.results import Evidence
 from lib.report.series import headline_columns
 from lib.report.statistics import wilson
 from lib.report.tables import Table
+from lib.report.templates import rendered
 
-TEMPLATE = Path(__file__).with_name("page.html.j2")
-# Sections by their ids, for the list at the top.
-PLACES = {"glance": "At a glance", "table": "Every technique, every attack", "believed": "The gate", "claimed": "The paper’s claims"}
-PLACES |= {
-    "figures": "Figures",
-    "pictures": "What the maps look like",
-    "further": "Studies and larger runs",
-    "measured": "How it was measured",
-}
 ALL = "worst"  # the bar of all attacks together
 # Train images, width and epochs of the paper (Sec. 4.2 and 4.3).
 PAPER = {"mnist5k": (60_000, 1, 100), "mnist": (60_000, 1, 100), "cifar10": (50_000, 10, 200)}
@@ -47,7 +39,9 @@ class Bar:
 
 @dataclass(frozen=True)
 class Judged:
-    """What was worked out from the evidence and is put into words here."""
+    """What was worked out and is put into words here. `answers` are those of every experiment to the same questions, `highlights` sentences
+    of the studies; `studied`: how many variants each study compares.
+    """
 
     table: Table
     survives: survival.Survival | None
@@ -55,6 +49,9 @@ class Judged:
     black: black_box.Table
     claims: list[Claim]
     contrasts: list[Contrast]
+    answers: list[Answer]
+    highlights: list[str]
+    studied: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -75,32 +72,65 @@ class Parts:
 
 def render(evidence: Evidence, train_images: int, judged: Judged, parts: Parts) -> str:
     """The page as text."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f}"
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    smaller, columns = smaller_than_paper(evidence.dataset, train_images), headline_columns(evidence)
-    measured = {name: SEMANTICS.get(name, name) for name in columns}
-    sure = judged.survives, evidence.images, len(evidence.seeds), judged.gate, judged.claims
-    return template.render(
-        dataset=evidence.dataset,
-        threat=next(iter(columns.values())).threat,
-        short=short_answer.sentences(judged.survives) if judged.survives else [],
-        doubts=short_answer.doubts(*sure),
-        survives=survival.paragraph(judged.survives) if judged.survives else "",
-        answer=answer(evidence),
-        places=PLACES.items(),
-        overview=overview(evidence),
-        scale=_scale(evidence, train_images),
-        replica=smaller,
-        table=judged.table,
-        black=judged.black,
-        gate=gate.to_html(judged.gate),
-        attacks=_attacks(),
-        measured=measured,
-        bars=measured | {ALL: "all attacks together, image by image"},
-        claims=claim_table.to_html(judged.claims, judged.contrasts, evidence),
-        parts=parts,
-    )
+    columns = headline_columns(evidence)
+    measured = {name: column.called for name, column in columns.items()}
+    known = {
+        "dataset": explained.dataset(evidence.dataset),
+        "parts": parts,
+        "measured": measured,
+        "threat": next(iter(columns.values())).threat,
+    }
+    sections = rendered("sections.html.j2", **known, **_sections(evidence, judged))
+    return rendered("page.html.j2", **known, **_top(evidence, train_images, judged), sections=sections, places=headings(sections))
+
+
+def headings(text: str) -> list[tuple[str, str]]:
+    """Id and words of every second-level heading, for the list at the top.
+
+    >>> headings('<h2 id="gate">The gate</h2><h2>no id</h2>')
+    [('gate', 'The gate')]
+    """
+    return [(place, Markup(words).unescape()) for place, words in re.findall(r'<h2 id="([^"]+)">([^<]+)</h2>', text)]
+
+
+def _top(evidence: Evidence, train_images: int, judged: Judged) -> dict[str, object]:
+    """The answer, how sure it is, and what was run."""
+    found, (images, seeds) = judged.survives, (evidence.images, len(evidence.seeds))
+    sure = short_answer.doubts(found, images, seeds, judged.gate, judged.claims)
+    return {
+        "short": short_answer.sentences(found, judged.answers) if found else [],
+        "questions": question_table.to_html(judged.answers, found.choices) if found else "",
+        "adds": judged.highlights,
+        "doubts": [*sure, *short_answer.reference(found, judged.table)],
+        "survives": survival.paragraph(found) if found else "",
+        "answer": answer(evidence),
+        "scale": _scale(evidence, train_images),
+        "replica": smaller_than_paper(evidence.dataset, train_images),
+    }
+
+
+def _sections(evidence: Evidence, judged: Judged) -> dict[str, object]:
+    """Everything below the answer."""
+    columns = headline_columns(evidence)
+    short = takeaways.shortened(columns.get("autoattack"))
+    words = {"table": takeaways.of_table(judged.table), "ladder": takeaways.of_ladder(judged.table)}
+    return {
+        "names": row_names.key(evidence),
+        "reference": explained.reference(),
+        "radius": explained.radius(),
+        "attack_words": explained.attacks(columns, short),
+        "short": short,
+        "overview": overview(evidence),
+        "bars": {name: column.called for name, column in columns.items()} | {ALL: "all attacks together, image by image"},
+        "table": judged.table,
+        "black": judged.black,
+        "gate": gate.to_html(judged.gate),
+        "gate_words": gate_words.sentences(judged.gate, bool(short)),
+        "attacks": _attacks(),
+        "claims": claim_table.to_html(judged.claims, judged.contrasts, evidence),
+        "taken": words | {"claims": takeaways.of_claims(judged.claims, list(columns))},
+        "counted": explained.counted(judged.survives, len(judged.contrasts) // len(columns), judged.studied),
+    }
 
 
 def smaller_than_paper(dataset: str, train_images: int) -> list[str]:
@@ -134,7 +164,7 @@ def _scale(evidence: Evidence, train_images: int) -> list[tuple[str, str]]:
     """What was run, as (name, value) pairs."""
     seeds = ", ".join(map(str, evidence.seeds))
     return [
-        ("dataset", evidence.dataset),
+        ("dataset", explained.dataset(evidence.dataset)),
         ("train images", f"{train_images:,}"),
         ("test images attacked", f"{evidence.images:,}"),
         ("seeds", seeds),

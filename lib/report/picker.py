@@ -13,6 +13,7 @@ from lib.base.errors import require
 from lib.base.image_file import Split
 from lib.report import pixels
 from lib.report.families import is_robust, permuted_targets, teacher_targets
+from lib.report.galleries import target_words
 from lib.report.results import Evidence, labels
 from lib.report.templates import rendered
 
@@ -174,7 +175,7 @@ def _teacher(teacher: str, sets: Sets, place: int) -> Group:
 
 
 def _permuted(sets: Sets, place: int) -> Group:
-    source = params.value("permute", "source")
+    source = target_words(params.value("permute", "source"))
     present = {name: share for name, share in permuted_targets().items() if name in sets.targets}
     tiles = [
         map_tile(f"{100 * share:.0f} % permuted", f"The target {source}, {100 * share:.0f} % permuted", sets.targets[name][place])

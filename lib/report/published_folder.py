@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from lib.base import params
+from lib.base import h5, params
 from lib.base.errors import InputError, require
 
 STUDIES = ("audit", "beyond", "matched")
 ABOUT, PARAMS, NOTES = "about.json", "params.yaml", "notes.md"
-MEASURES, ACCURACIES, GRADIENTS = "measures.csv", "accuracies.csv", "gradients.csv"
+MEASURES, ACCURACIES, GRADIENTS, OUTCOMES = "measures.csv", "accuracies.csv", "gradients.csv", "outcomes.h5"
+OUTCOMES_KIND, NOT_ASKED = "published outcomes", 255
 TEXT = ("variant", "group", "label", "base", "dataset", "row", "technique", "semantics", "attack", "norm")  # other columns are numbers
 
 
@@ -48,7 +50,8 @@ class About:
 @dataclass(frozen=True)
 class Published:
     """One folder: `document` is its params.yaml, `table` measures.csv of a study or accuracies.csv of a run, `gradients` a run's, if there;
-    `notes` paragraphs.
+    `notes` paragraphs. `images`, of a run whose single images were published, is in what share of an attack's runs each image stands,
+    (lines, n) with `line` of the table as first index, NaN where it was not tried.
     """
 
     about: About
@@ -56,6 +59,7 @@ class Published:
     table: pd.DataFrame
     gradients: pd.DataFrame
     notes: tuple[str, ...]
+    images: np.ndarray | None = None
 
 
 def read(folder: Path | None) -> dict[str, Published]:
@@ -80,14 +84,14 @@ def paragraphs(text: str) -> tuple[str, ...]:
     return tuple(" ".join(block.split()) for block in re.split(r"\n\s*\n", text) if block.strip())
 
 
-def provenance(about: About) -> str:
-    """Where the numbers come from, in one sentence or two."""
+def provenance(about: About, names: dict[str, str] | None = None) -> str:
+    """Where the numbers come from, in one sentence or two; `names` says what a run's rows are called."""
     machine = about.environment
     edits = " with edits" if about.edited else ""
     words = f"Made by {about.command} on {about.dataset}, preset {about.preset}, seeds {_listed(about.seeds)}, with the code of commit "
     words += f"{about.commit[:7]}{edits} ({about.committed[:10]}); published on {machine.get('device', 'an unknown device')}, "
     words += f"{machine.get('cpu', 'unknown CPU')}, torch {machine.get('torch', 'unknown')}."
-    return words + ("" if about.complete else f" Not complete: {_some(about.missing)} missing.")
+    return words + ("" if about.complete else f" Not complete: {_some([_part(name, names or {}) for name in about.missing])} missing.")
 
 
 def _read(folder: Path) -> Published:
@@ -99,8 +103,17 @@ def _read(folder: Path) -> Published:
     gradients = _table(folder / GRADIENTS) if (folder / GRADIENTS).is_file() else pd.DataFrame()
     require((folder / PARAMS).is_file(), f"expected the parameters at {folder / PARAMS}, found nothing there")
     document = YAML(typ="safe").load((folder / PARAMS).read_text(encoding="utf-8"))
-    notes = folder / NOTES
-    return Published(about, document, table, gradients, paragraphs(notes.read_text(encoding="utf-8")) if notes.is_file() else ())
+    notes = paragraphs((folder / NOTES).read_text(encoding="utf-8")) if (folder / NOTES).is_file() else ()
+    return Published(about, document, table, gradients, notes, _images(folder / OUTCOMES))
+
+
+def _images(path: Path) -> np.ndarray | None:
+    if not path.is_file():
+        return None
+    with h5.reading(path, OUTCOMES_KIND) as file:
+        standing, runs = (h5.array(file, name, path).astype(float) for name in ("standing", "runs"))
+    require(standing.ndim == 2 and runs.shape == standing.shape[:1], f"{path} should hold runs for each line of standing, got {runs.shape}")
+    return np.where(standing == NOT_ASKED, np.nan, standing / runs[:, None])
 
 
 def _about(path: Path) -> About:
@@ -114,6 +127,17 @@ def _table(path: Path) -> pd.DataFrame:
     require(path.is_file(), f"expected a table at {path}, found nothing there")
     frame = pd.read_csv(path, keep_default_na=False, dtype=str)
     return frame.assign(**{name: pd.to_numeric(frame[name]) for name in frame.columns if name not in TEXT})
+
+
+def _part(missing: str, names: dict[str, str]) -> str:
+    """What is missing, in words where it is the file of a row.
+
+    >>> _part("0/NR_smoothgrad.together.h5", {"NR_smoothgrad": "IR(NR,SmG)"}), _part("edges", {})
+    ('IR(NR,SmG) (seed 0)', 'edges')
+    """
+    seed, _, file = missing.partition("/")
+    row = file.partition(".")[0]
+    return f"{names[row]} (seed {seed})" if row in names else missing
 
 
 def _listed(seeds: list[int]) -> str:

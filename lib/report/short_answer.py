@@ -1,13 +1,19 @@
-"""The top of the page: the answer in three sentences and how sure it is. Every word is chosen by a comparison of `Survival`."""
+"""The top of the page: the answer in three sentences and how sure it is. Every word is chosen by a comparison of numbers."""
+
+from collections.abc import Sequence
 
 from lib.report.claims import Claim, tally
 from lib.report.columns import under
+from lib.report.experiments import LARGER, THIS, Answer
 from lib.report.families import Family
 from lib.report.findings import CONTROLS, signed
 from lib.report.gate import Gate
 from lib.report.statistics import wilson
+from lib.report.study_sentences import number
 from lib.report.survival import Lead, Survival
+from lib.report.tables import Table
 
+FAR = 20.0  # points below the published accuracy from which on a reference is called weak
 OPPONENTS: dict[Family, str] = {
     "permuted": "the same maps with their pixels permuted",
     "non_robust": "maps of a non-robust teacher",
@@ -15,16 +21,16 @@ OPPONENTS: dict[Family, str] = {
 }
 
 
-def sentences(found: Survival) -> list[str]:
+def sentences(found: Survival, answers: Sequence[Answer] = ()) -> list[str]:
     """Three: more robust than standard training? because of what the maps show? as good as adversarial training?
 
-    The second and third are left out where there is nothing to compare with.
+    The second and third are left out where there is nothing to compare with. `answers` of other experiments on the page qualify them.
     """
     by_family = {lead.family: lead for lead in found.leads}
     controls = [by_family[family] for family in CONTROLS if family in by_family]
     said = [_gain(found, by_family["standard"])]
-    said += [_content(controls)] if controls else []
-    return said + ([_adversarial(by_family["adversarial"])] if "adversarial" in by_family else [])
+    said += [" ".join([_content(controls, found.ours), *_together(answers, "permuted")])] if controls else []
+    return said + ([_adversarial(by_family["adversarial"], found, answers)] if "adversarial" in by_family else [])
 
 
 def doubts(found: Survival | None, images: int, seeds: int, gate: Gate, claims: list[Claim]) -> list[tuple[str, str]]:
@@ -34,13 +40,25 @@ def doubts(found: Survival | None, images: int, seeds: int, gate: Gate, claims: 
     said = [("Chance", f"{images} test images leave every accuracy uncertain by up to ±{50 * (high - low):.0f} points; {several}.")]
     if found:
         clear = sum(lead.verdict != "not decided" for lead in found.leads)
-        words = f"{clear} of {len(found.leads)} comparisons above are clear of chance, with intervals that hold for all of them together."
-        said.append(("Comparisons", words))
-        turned = (
-            f"{len(found.flips)} of {found.pairs} orderings of two rows turn round between {under(found.before)} and all attacks together."
-        )
-        said.append(("Attacks", turned))
+        words = f"of the {len(found.leads)} leads that the three sentences name, {clear} are clear of chance"
+        said.append(("Leads", f"{words}, by intervals that hold for all {found.choices} possible pairs of rows together."))
+        turned = f"{len(found.flips)} of {found.pairs} orderings of two rows turn round"
+        said.append(("Attacks", f"{turned} between {under(found.before)} and all attacks together."))
     return [*said, ("Gate", _gate(gate)), *_claims(claims)]
+
+
+def reference(found: Survival | None, table: Table) -> list[tuple[str, str]]:
+    """How adversarial training does here under the paper's attack, beside what the paper printed."""
+    lead = next((lead for lead in found.leads if lead.family == "adversarial"), None) if found else None
+    line = next((line for line in table.lines if lead and line.technique == lead.technique), None)
+    if line is None:
+        return []
+    for column, cell in zip(table.columns, line.cells):
+        if column.threat == table.headline and cell.published is not None:
+            gap = f"{line.technique} reaches {cell.shown} % here, the paper printed {cell.published:.2f} %, both under the paper’s attack"
+            weak = cell.published - cell.mean > FAR
+            return [("Reference", gap + (": at this size it is no strong opponent." if weak else "."))]
+    return []
 
 
 def _gain(found: Survival, lead: Lead) -> str:
@@ -50,11 +68,18 @@ def _gain(found: Survival, lead: Lead) -> str:
         "reversed": "No, training towards a robust network’s saliency maps makes a network easier to fool",
         "not decided": "It is not decided whether training towards a robust network’s saliency maps makes a network harder to fool",
     }[lead.verdict]
-    levels = f"{found.ours} keeps {kept[1]} of the test images, standard training {kept[0]}"
-    return f"{verdict}: with all attacks at {found.threat} together, {levels}."
+    levels = f"{found.ours} still classifies {kept[1]} of the test images correctly, standard training {kept[0]}"
+    return f"{verdict}: with all attacks at {found.threat} together, {levels}{_cost(found)}."
 
 
-def _content(controls: list[Lead]) -> str:
+def _cost(found: Survival) -> str:
+    if not found.clean:
+        return ""
+    standard, ours = (100 * share for share in found.clean.values())
+    return f" (without an attack {ours:.1f} and {standard:.1f} %)"
+
+
+def _content(controls: list[Lead], ours: str) -> str:
     won, lost = ([lead for lead in controls if lead.verdict == verdict] for verdict in ("survives", "reversed"))
     if len(won) == len(controls):
         start = "What the maps show matters, not only that gradients are small: it is clearly ahead of every control"
@@ -63,20 +88,59 @@ def _content(controls: list[Lead]) -> str:
     elif lost:
         start = "What the maps show is not what helps: it is clearly ahead of no control and behind some"
     else:
-        start = "Whether what the maps show matters is not decided: no control is clearly behind"
+        start = "Whether what the maps show matters is not decided by this run: no control is clearly behind"
     same = len({lead.verdict for lead in controls}) == 1
-    each = [f"{_points(lead)} over {OPPONENTS[lead.family]}{'' if same else _chance(lead)}" for lead in controls]
+    each = [f"{_whose(lead, ours)}{_points(lead)} over {OPPONENTS[lead.family]}{'' if same else _chance(lead)}" for lead in controls]
     chance = ", all within chance" if same and controls[0].verdict == "not decided" else ""
     return f"{start} ({'; '.join(each)}, in points{chance})."
 
 
-def _adversarial(lead: Lead) -> str:
+def _whose(lead: Lead, ours: str) -> str:
+    """The row that leads, where it is another one of ours."""
+    return "" if lead.ours in ("", ours) else f"{lead.ours} "
+
+
+def _together(answers: Sequence[Answer], family: Family) -> list[str]:
+    """One sentence on what all experiments say of this family, where there are several."""
+    said = [answer for answer in answers if answer.family == family]
+    if len(said) < 2:
+        return []
+    ahead = [answer for answer in said if answer.gap.points > 0]
+    clear = [answer for answer in said if answer.gap.clear]
+    others = [answer for answer in said if answer.experiment != THIS]
+    sizes = ", ".join(f"{signed(answer.gap.points)} in the {answer.experiment} {answer.name}" for answer in others)
+    if len(ahead) in (0, len(said)):
+        side = "ahead of" if ahead else "behind"
+        agree = f"{_all(len(said))} experiments on this page put the maps {side} {OPPONENTS.get(family, 'them')}"
+    else:
+        agree = f"The experiments on this page disagree in sign: {number(len(ahead))} of {number(len(said))} put the maps ahead"
+    return [f"{agree}, {number(len(clear))} of them clear of chance ({sizes})."]
+
+
+def _all(count: int) -> str:
+    return "Both" if count == 2 else f"All {number(count)}"
+
+
+def _adversarial(lead: Lead, found: Survival, answers: Sequence[Answer]) -> str:
     verdict = {
         "survives": "It beats adversarial training",
         "reversed": "It falls short of adversarial training",
         "not decided": "Whether it reaches adversarial training is not decided",
     }[lead.verdict]
-    return f"{verdict}: {_points(lead)} points against {lead.technique}{_chance(lead)}."
+    others = [answer for answer in answers if answer.family == "adversarial" and answer.experiment == LARGER]
+    against = [answer for answer in others if answer.gap.points * lead.difference.points < 0]
+    scope = f" at this size and at {found.threat} only" if against else ""
+    larger = "".join(f"; in the {_larger(answer)}" for answer in others)
+    return f"{verdict}{scope}: {_points(lead)} points against {lead.technique}{_chance(lead)}{larger}."
+
+
+def _larger(answer: Answer) -> str:
+    """What a larger run says of adversarial training: over all its rows where they agree in sign, else of the best one."""
+    leads = sorted(answer.all) if len({lead > 0 for lead in answer.all}) == 1 else [answer.gap.points]
+    sizes = sorted({f"{abs(lead):.1f}" for lead in leads}, key=float)
+    who = "it leads" if leads[0] > 0 else "adversarial training leads"
+    chance = "" if answer.gap.clear else ", within chance"
+    return f"{answer.called}, under {answer.attack}, {who} by {'–'.join(dict.fromkeys([sizes[0], sizes[-1]]))} points{chance}"
 
 
 def _points(lead: Lead) -> str:
@@ -100,4 +164,4 @@ def _claims(claims: list[Claim]) -> list[tuple[str, str]]:
         return []
     attack = "strict" if "strict" in semantics else semantics[0]
     counts = ", ".join(f"{count} {verdict}" for verdict, count in tally(claims, attack).items())
-    return [("Claims", f"of the paper’s claims under {under(attack)}: {counts}.")]
+    return [("Claims", f"of the paper’s {len(claims)} claims, under {under(attack)}: {counts}.")]

@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from lib.base.errors import require
-from lib.report import grid_figures, regression, study_figures, study_sentences
+from lib.report import grid_figures, highlights, regression, study_figures, study_sentences
 from lib.report.columns import NORMS, radius
 from lib.report.effects import MEASURES, Change, Effect, changes
 from lib.report.published_folder import Published, provenance
@@ -63,13 +63,13 @@ def effects_of(published: dict[str, Published]) -> dict[str, list[Change]]:
     return {name: changes(one.table) for name, one in published.items() if one.about.kind == "study"}
 
 
-def audit_section(study: Published, found: list[Change], folder: Path) -> Markup:
-    """The table of all switches, the largest effect on strict robust accuracy first, and its figure."""
+def audit_section(study: Published, found: list[Change], folder: Path, lead: float | None = None) -> Markup:
+    """The table of all switches, the largest effect on strict robust accuracy first, and its figure; `lead`: the main result, in points."""
     sorted_ = study_sentences.ranked(found)
     picture = study_figures.forest_figure(sorted_, folder)
     return rendered(
         "audit.html.j2",
-        words=study_sentences.audit_words(sorted_),
+        words=[*study_sentences.audit_words(sorted_), *study_sentences.meaning(sorted_, lead)],
         changes=sorted_,
         measures={name: measure.title for name, measure in MEASURES.items()},
         picture=picture,
@@ -88,6 +88,7 @@ def beyond_section(study: Published, found: list[Change], folder: Path) -> Marku
     return rendered(
         "beyond.html.j2",
         pictures=[(picture, inlined(picture, folder)) for picture in pictures],
+        highlights=highlights.words(study),
         fits=fits,
         predictors=PREDICTORS,
         words=study_sentences.regression_words(fits["all"], list(fits.values())[1:]) if fits else [],
@@ -174,5 +175,6 @@ def facts(study: Published) -> dict[str, object]:
         "notes": study.notes,
         "seeds": int(study.table["seed"].nunique()),
         "images": int(attacked["n_attacked"]),
+        "clean_images": int(attacked["n_clean"]),
         "threat": f"{NORMS.get(threat['norm'], threat['norm'])} {radius(threat['epsilon'])}",
     }

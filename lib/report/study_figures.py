@@ -39,7 +39,7 @@ def forest_figure(changes: Sequence[Change], folder: Path) -> Picture:
     )
     clear = [change.label for change in changes if change.effects["robust"].clear]
     alt = f"Forest plot of {len(changes)} switches; on robust accuracy the interval excludes no effect for {'; '.join(clear) or 'none'}."
-    return Picture("audit_effects", "What every switch moves", caption, alt, 9.6)
+    return Picture("audit_effects", "Figure 9. What every switch moves", caption, alt, 9.6, dark=True)
 
 
 def scatter_figure(points: pd.DataFrame, found: Regression, folder: Path) -> Picture:
@@ -67,7 +67,7 @@ def scatter_figure(points: pd.DataFrame, found: Regression, folder: Path) -> Pic
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=min(7, len(looks)))
     caption = "One mark per variant, means over the seeds. The dashed line in (c) is a perfect prediction."
     alt = f"Three scatter plots of {len(points)} variants; norm and cosine together explain {found.explained:.0%} of the variance."
-    return Picture("beyond_regression", "Robust accuracy, size and direction of gradients", caption, alt, 9.6)
+    return Picture("beyond_regression", "Figure 11. Robust accuracy, size and direction of gradients", caption, alt, 9.6, dark=True)
 
 
 def limits(effects: Sequence[Effect]) -> tuple[float, float]:

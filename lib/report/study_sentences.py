@@ -9,11 +9,14 @@ from lib.report.regression import PREDICTORS, Regression
 
 MARGIN = 5.0  # points: an effect whose whole interval lies within is called small
 MOST = 8  # names in one list
+COLLAPSE = 30.0  # points of clean accuracy: a network that loses so much has not learnt its task
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def audit_words(changes: Sequence[Change]) -> list[str]:
     """Which switches matter to strict robust accuracy, which do not, and what remains open."""
+    lost = _collapsed(changes)
+    changes = [change for change in changes if change not in collapsed(changes)]
     clear = ranked([change for change in changes if change.effects["robust"].clear])
     left = [change for change in clear if change.effects["robust"].withstands]
     small = [change for change in changes if change not in clear and within(change.effects["robust"], MARGIN)]
@@ -28,21 +31,40 @@ def audit_words(changes: Sequence[Change]) -> list[str]:
             f"Of the other {number(len(open_))} nothing can be said: half of their intervals reach more than {width:.0f} points "
             "to either side, so an effect of that size would not have been noticed."
         )
-    return found + _elsewhere(changes)
+    return [*found, *lost, *_elsewhere(changes)]
+
+
+def meaning(changes: Sequence[Change], lead: float | None) -> list[str]:
+    """What the audit means for the main result: which switches move accuracy by more than our `lead` (points) over the permuted maps."""
+    if lead is None:
+        return []
+    standing = [change for change in changes if change not in collapsed(changes)]
+    moving = ranked([change for change in standing if change.effects["robust"].clear and change.effects["robust"].size > abs(lead)])
+    start = f"For the main result: of the {number(len(standing))} switches that leave a working network, "
+    than = f"more than the {abs(lead):.1f} points that part the maps from their permuted copies above"
+    if not moving:
+        return [f"{start}none clearly moves robust accuracy by {than}."]
+    verb = "moves" if len(moving) == 1 else "move"
+    return [f"{start}{number(len(moving))} clearly {verb} robust accuracy by {than}: {_sized(moving)}. There the choice matters as much."]
+
+
+def collapsed(changes: Sequence[Change]) -> list[Change]:
+    """The variants whose clean accuracy is far below that of what they are compared with."""
+    return [change for change in changes if change.effects["clean"].mean < -COLLAPSE]
 
 
 def group_words(changes: Sequence[Change]) -> str:
     """What strict robust accuracy does in one group, each variant against its own base."""
+    gone = collapsed(changes)
+    changes = [change for change in changes if change not in gone]
     clear = ranked([change for change in changes if change.effects["robust"].clear])
     rest = [change for change in changes if change not in clear]
+    broken = f" {_collapsed(gone)[0]}" if gone else ""
     bases = list(dict.fromkeys(change.against for change in changes))
     than = called(bases[0]) if len(bases) == 1 else "what each is compared with"
     if not clear:
-        return (
-            f"Against {than} the seeds decide for none of these {number(len(rest))}."
-            if len(rest) > 1
-            else f"Against {than} the seeds do not decide."
-        )
+        many = f"Against {than} the seeds decide for none of these {number(len(rest))}."
+        return (many if len(rest) > 1 else f"Against {than} the seeds do not decide.") + broken
     parts = []
     for word, sign in (("more", 1), ("less", -1)):
         mine = [change for change in clear if sign * change.effects["robust"].mean > 0]
@@ -50,7 +72,7 @@ def group_words(changes: Sequence[Change]) -> str:
     parts.append(f"after Holm’s correction {_of(len([one for one in clear if one.effects['robust'].withstands]), len(clear))}")
     parts += [f"undecided: {_names(rest)}"] * bool(rest)
     text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}."
+    return f"{text[0].upper()}{text[1:]}.{broken}"
 
 
 def regression_words(found: Regression, per_seed: Sequence[Regression]) -> list[str]:
@@ -112,6 +134,15 @@ def _clear_words(clear: Sequence[Change], left: Sequence[Change], total: int) ->
     chance = f" By chance alone one would expect {0.05 * total:.1f} among {total}."
     after = f" After Holm’s correction {_of(len(left), len(clear))}"
     return first + _sized(clear) + "." + chance + after + (f": {_names(left)}." if left and len(left) < len(clear) else ".")
+
+
+def _collapsed(changes: Sequence[Change]) -> list[str]:
+    """Those are not less robust, they do not work."""
+    lost = collapsed(changes)
+    if not lost:
+        return []
+    each = ", ".join(f"{called(change.label)} ({change.effects['clean'].shown} points of clean accuracy)" for change in lost)
+    return [f"Collapsed, so that it says nothing of robustness: {each}."]
 
 
 def _elsewhere(changes: Sequence[Change]) -> list[str]:

@@ -1,31 +1,32 @@
 """What survives of the paper's main claim once an image counts only if no attack of any kind broke it; every verdict by a comparison."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
 
-from lib.report.columns import NORMS, Column, radius, under
+from lib.report.columns import CLEAN, NORMS, Column, radius, under
 from lib.report.families import Family, families
-from lib.report.findings import CONTROLS, Difference, Standing, compared, signed, standings
+from lib.report.findings import Difference, Standing, accuracy, comparable, compared, signed, standings
+from lib.report.opponents import opponents
 from lib.report.results import Evidence, labels
 from lib.report.series import headline, headline_columns
 from lib.report.statistics import CONFIDENCE, wilson
 from lib.report.worst_case import unbroken
 
 Verdict = Literal["survives", "reversed", "not decided"]
-AGAINST: tuple[Family, ...] = ("standard", *CONTROLS, "adversarial")
 NAMED = 3  # orderings that are spelt out
 
 
 @dataclass(frozen=True)
 class Lead:
-    """Our row against the best of another family, in the worst case."""
+    """Our row, `ours`, against one of another family, in the worst case; which of ours it is depends on whom it is held against."""
 
     family: Family
     technique: str
     difference: Difference
+    ours: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -53,7 +54,8 @@ class Flip:
 @dataclass(frozen=True)
 class Survival:
     """The worst case at one threat model. `ours` is the best row trained on a robust teacher's targets; `kept` is what it and standard
-    training keep (fractions, with the interval over images), `lost` what each loses from the `before` attack to the worst case.
+    training keep (fractions, with the interval over images), `lost` what each loses from the `before` attack to the worst case, `clean`
+    what each gets right without an attack.
     """
 
     threat: str
@@ -67,6 +69,7 @@ class Survival:
     choices: int
     flips: tuple[Flip, ...]
     pairs: int
+    clean: dict[str, float] = field(default_factory=dict)
 
 
 def survival(evidence: Evidence) -> Survival | None:
@@ -76,7 +79,7 @@ def survival(evidence: Evidence) -> Survival | None:
         return None
     column = next(iter(headline_columns(evidence).values()))
     scores = worst_scores(evidence)
-    leads, choices = _leads(best, scores)
+    leads, choices = _leads(evidence, best, scores)
     flips, pairs = _flips(evidence, scores, column)
     both = [best["standard"], best["robust"]]
     return Survival(
@@ -91,7 +94,14 @@ def survival(evidence: Evidence) -> Survival | None:
         choices,
         flips,
         pairs,
+        {standing.technique: accuracy(evidence, standing.row, CLEAN) for standing in both},
     )
+
+
+def lead_over(found: Survival | None, family: Family) -> float | None:
+    """Our lead over a family in points; None where there is none to compare with."""
+    leads = [lead.difference.points for lead in found.leads if lead.family == family] if found else []
+    return leads[0] if leads else None
 
 
 def worst_scores(evidence: Evidence) -> dict[str, np.ndarray]:
@@ -127,7 +137,7 @@ def _verdicts(found: Survival) -> list[str]:
     words = {"survives": "Its lead survives over {}.", "reversed": "It is behind {}.", "not decided": "Not decided: against {}."}
     sentences = []
     for verdict, sentence in words.items():
-        texts = [f"{_opponent(lead)}, {lead.difference.interval}" for lead in found.leads if lead.verdict == verdict]
+        texts = [f"{_opponent(lead, found.ours)}, {lead.difference.interval}" for lead in found.leads if lead.verdict == verdict]
         sentences += [sentence.format("; ".join(texts))] if texts else []
     together = f"Differences are in points, with intervals that hold for all {found.choices} such comparisons of rows together."
     return [*sentences, together]
@@ -149,15 +159,16 @@ def _changed(found: Survival) -> str:
     return start + f"{len(found.flips)} of the {found.pairs} orderings of two rows turn round, {doubt}: {lead_in}{examples}."
 
 
-def _leads(best: dict[Family, Standing], scores: dict[str, np.ndarray]) -> tuple[tuple[Lead, ...], int]:
-    """Our row against the best of every other family, and how many such comparisons there were to choose from."""
-    kinds = families()
+def _leads(evidence: Evidence, best: dict[Family, Standing], scores: dict[str, np.ndarray]) -> tuple[tuple[Lead, ...], int]:
+    """A row of ours against one of every other family, and how many such comparisons there were to choose from."""
+    kinds, names = families(), labels(evidence.rows)
     ours = [row for row in scores if kinds[row] == "robust"]
     choices = len(ours) * (len(scores) - len(ours))
+    rows = [row for row in scores if comparable(evidence, row, best["robust"].row)]
     found = []
-    for kind in (kind for kind in AGAINST if kind in best):
-        gap = compared(scores[best["robust"].row], scores[best[kind].row], 1 - (1 - CONFIDENCE) / choices)
-        found.append(Lead(kind, best[kind].technique, gap))
+    for kind, (first, second) in opponents({kind: standing.row for kind, standing in best.items()}, rows).items():
+        gap = compared(scores[first], scores[second], 1 - (1 - CONFIDENCE) / choices)
+        found.append(Lead(kind, names[second], gap, names[first]))
     return tuple(found), choices
 
 
@@ -192,9 +203,10 @@ def _share(kept: tuple[float, float, float]) -> str:
     return f"{share:.1f} % [{low:.1f}, {high:.1f}]"
 
 
-def _opponent(lead: Lead) -> str:
+def _opponent(lead: Lead, ours: str) -> str:
     roles = {"standard": "standard training", "permuted": "permuted targets", "non_robust": "a non-robust teacher’s targets"}
-    return roles.get(lead.family) or lead.technique
+    name = roles.get(lead.family) or lead.technique
+    return name if lead.ours in ("", ours) else f"{lead.technique} ({lead.ours} against it: the same maps, permuted)"
 
 
 def _seeds(count: int) -> str:

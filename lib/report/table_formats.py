@@ -45,27 +45,32 @@ def to_html(table: Table) -> Markup:
         (next((line.header for line in lines if line.header), ""), [(line, _line(line, table.columns, firsts)) for line in lines])
         for lines in (list(members) for _, members in groupby(table.lines, lambda line: line.group))
     ]
-    columns = [(column, _name(column), first) for column, first in zip(table.columns, firsts)]
+    columns = [(column, _name(column), first) for column, first in zip(table.columns, firsts)][1:]
     compared = any(cell.published is not None for line in table.lines for cell in line.cells)
     return rendered("table.html.j2", table=table, columns=columns, bodies=bodies, compared=compared)
 
 
-def to_markdown(table: Table) -> str:
-    """A Markdown table; below each value, in small print, the spread over seeds and the number in the paper."""
-    heads = ["Technique", "Clean"] + [f"{escape_markdown(column.group)}<br>{column.threat}" for column in table.columns[1:]]
-    lines = [f"**Table {table.number}.** {table.caption} *Paper*: the published value.", "", _piped(heads)]
+def to_markdown(table: Table, origin: str = "") -> str:
+    """A Markdown table; below each value, in small print, the spread over seeds and the number in the paper. `origin`: where its rows come
+    from, for the caption.
+    """
+    heads = ["Technique", "Clean", f"all attacks together<br>{table.headline}"]
+    heads += [f"{escape_markdown(column.group)}<br>{column.threat}" for column in table.columns[1:]]
+    lines = [" ".join([f"**Table {table.number}.** {table.caption} *Paper*: the published value.", *[origin] * bool(origin)]), ""]
+    lines.append(_piped(heads))
     lines.append(_piped(["---"] + ["---:"] * (len(heads) - 1)))
     for line in table.lines:
         if line.header:
             lines.append(_piped([f"*{escape_markdown(line.header)}*"] + [""] * (len(heads) - 1)))
-        lines.append(_piped([escape_markdown(line.technique)] + [_markdown_cell(cell) for cell in line.cells]))
+        cells = [line.cells[0], line.worst, *line.cells[1:]]
+        lines.append(_piped([escape_markdown(line.technique)] + [_markdown_cell(cell) for cell in cells]))
     return "\n".join(lines) + "\n"
 
 
-def to_latex(table: Table) -> str:
+def to_latex(table: Table, origin: str = "") -> str:
     """A LaTeX table that needs no package: one block of lines per attack, as all of them side by side are wider than a page.
 
-    Spread and published numbers stand in lines of their own below the values.
+    Spread and published numbers stand in lines of their own below the values. `origin` as for `to_markdown`.
     """
     blocks = _blocks(table)
     threats = [_latex_threat(table.columns[index]) for index in blocks[0][1]] if blocks else []
@@ -74,7 +79,7 @@ def to_latex(table: Table) -> str:
         [
             r"\begin{table}",
             r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
-            rf"\caption{{{escape_latex(table.caption)}}}",
+            rf"\caption{{{escape_latex(chr(32).join(filter(None, [table.caption, origin])))}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(threats) + 1)}}}",
             r"\hline",
             rf"{' & '.join(['Technique', 'Clean', *threats])} \\",
@@ -106,16 +111,18 @@ def escape_latex(text: str) -> str:
 
 
 def _line(line: Line, columns: tuple[Column, ...], firsts: list[bool]) -> list[Shown]:
-    return [_shown(*cell) for cell in zip(line.cells, columns, firsts)]
+    """The cells in the order of the page: clean, all attacks together, then attack by attack."""
+    clean, *rest = (_shown(*cell) for cell in zip(line.cells, map(_name, columns), firsts))
+    return [clean, _shown(line.worst, "all attacks together", False), *rest]
 
 
-def _shown(cell: Cell, column: Column, first: bool) -> Shown:
+def _shown(cell: Cell, name: str, first: bool) -> Shown:
     digits = len(cell.shown.partition(".")[2])
     low, high = wilson(cell.mean / 100, cell.images)
-    interval = f"{100 * low:.{digits}f}–{100 * high:.{digits}f}"
+    interval = f"[{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
     published = "" if cell.published is None else f"{cell.published:.2f}"
     difference = "" if cell.published is None else signed(cell.mean - cell.published)
-    parts = [f"{_name(column)}: {cell.shown} %", f"over {cell.images} images {interval} (95 %, Wilson)"]
+    parts = [f"{name}: {cell.shown} %", f"over {cell.images} images {interval} (95 %, Wilson)"]
     parts += [f"over the seeds {cell.spread}"] * bool(cell.spread) + [f"paper {published}, difference {difference}"] * bool(published)
     return Shown(cell, f"{cell.mean:.4f}", interval, published, difference, "; ".join(parts), first)
 

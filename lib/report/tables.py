@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 
 from lib.report import published
-from lib.report.columns import CLEAN, Column, at_threat, per_seed, table_columns
+from lib.report.columns import CLEAN, NORMS, Column, at_threat, per_seed, radius, table_columns
 from lib.report.findings import compared
 from lib.report.results import Evidence, labels
+from lib.report.series import headline
 from lib.report.statistics import t_half_width, wilson
+from lib.report.worst_case import unbroken
 
 MARKS = ("best", "second", "third")
 ENOUGH_FOR_TWO_DECIMALS = 5000
@@ -36,17 +38,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table; `header` is the group's name above the first row of a group."""
+    """One row of the table; `header` is the group's name above the first row of a group, `worst` what no attack of any kind broke at the
+    headline threat model.
+    """
 
     technique: str
     group: str
     header: str
     cells: tuple[Cell, ...]
+    worst: Cell
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table ready to be written in any format."""
+    """A table ready to be written in any format; `headline` is the threat model of the answer, in words."""
 
     number: int
     caption: str
@@ -54,6 +59,7 @@ class Table:
     lines: tuple[Line, ...]
     images: int
     seeds: int
+    headline: str = ""
 
     @property
     def column_groups(self) -> list[tuple[str, int]]:
@@ -75,19 +81,19 @@ def build(evidence: Evidence) -> Table:
     """The rows whose list of threat models is `table`, in the order of params.yaml, ranked within their groups."""
     columns = table_columns(evidence.accuracies)
     shown = {key: row for key, row in evidence.rows.items() if row.threats == "table"}
-    cells = {key: [_cell(evidence, key, column) for column in columns] for key in shown}
+    cells = {key: [*(_cell(evidence, key, column) for column in columns), _worst(evidence, key)] for key in shown}
     for group in {row.group for row in shown.values()}:
         members = [key for key, row in shown.items() if row.group == group]
-        for index in range(len(columns)):
-            if columns[index] != CLEAN:
-                _rank(cells, members, index)
+        for index in range(1, len(columns) + 1):
+            _rank(cells, members, index)
     lines, previous = [], None
     for key, row in shown.items():
         header = row.group if row.group not in (None, published.NO_GROUP, previous) else ""
-        lines.append(Line(row.technique, row.group or "", header, tuple(cells[key])))
+        lines.append(Line(row.technique, row.group or "", header, tuple(cells[key][:-1]), cells[key][-1]))
         previous = row.group
     number = 2 if evidence.dataset == "cifar10" else 1
-    return Table(number, _caption(evidence), tuple(columns), tuple(lines), evidence.images, len(evidence.seeds))
+    words = f"{NORMS.get(headline().norm, headline().norm)} {radius(headline().epsilon)}"
+    return Table(number, _caption(evidence), tuple(columns), tuple(lines), evidence.images, len(evidence.seeds), words)
 
 
 def to_frame(table: Table) -> pd.DataFrame:
@@ -130,6 +136,15 @@ def _cell(evidence: Evidence, key: str, column: Column) -> Cell:
     return Cell(images, mean, f"{mean:.{digits}f}", spread, low, high, said, _taken(evidence, name, column))
 
 
+def _worst(evidence: Evidence, key: str) -> Cell:
+    """What no attack of any kind broke at the headline threat model or below."""
+    values = [100 * float(share) for share in unbroken(evidence, key, headline().norm, headline().epsilon).mean(1)]
+    digits = decimals(evidence.images, len(values))
+    mean = sum(values) / len(values)
+    low, high, spread = _spread(values, digits)
+    return Cell(evidence.images, mean, f"{mean:.{digits}f}", spread, low, high, None)
+
+
 def _taken(evidence: Evidence, name: str, column: Column) -> float | None:
     weaker = at_threat(evidence.accuracies, column.norm, column.epsilon).get(STRONGER.get(column.semantics, ""))
     if weaker is None:
@@ -143,7 +158,7 @@ def _spread(values: list[float], digits: int) -> tuple[float | None, float | Non
         return None, None, ""
     if len(values) == 2:
         low, high = min(values), max(values)
-        return round(low, 4), round(high, 4), f"{low:.{digits}f}–{high:.{digits}f}"
+        return round(low, 4), round(high, 4), f"{low:.{digits}f} / {high:.{digits}f}"
     mean, half = sum(values) / len(values), t_half_width(values)
     return round(mean - half, 4), round(mean + half, 4), f"±{half:.{digits}f}"
 

@@ -11,11 +11,24 @@ from lib.report.findings import signed
 
 
 def rendered(template: str, **values: object) -> Markup:
-    """The `template` beside this file, filled in; everything that is not markup is escaped."""
+    """The `template` beside this file, filled in; everything that is not markup is escaped.
+
+    Filters: `points`, a signed difference; `percent`, a fraction without its sign; `breakable`, a name that may be broken behind commas.
+    """
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["points"] = signed
+    environment.filters["points"], environment.filters["breakable"] = signed, breakable
+    environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f}"
     return Markup(environment.get_template(template).render(**values))
+
+
+def breakable(name: str) -> Markup:
+    """A name of a row, which a narrow page breaks behind its commas and nowhere else.
+
+    >>> breakable("IR(R,SmG)")
+    Markup('IR(R,<wbr>SmG)')
+    """
+    return Markup(",<wbr>").join(name.split(","))
 
 
 def inlined(picture: Picture, folder: Path) -> Markup:

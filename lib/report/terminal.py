@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from textwrap import fill
 
-from lib.report.claims import GRADIENTS, Claim
+from lib.report.aligned import WIDTH, aligned
+from lib.report.claims import Claim, verdict
 from lib.report.columns import CLEAN
 from lib.report.gate import SYMBOLS, Gate
 from lib.report.tables import Line, Table
-from lib.report.verdicts import NOT_TESTED
-
-WIDTH = 110
 
 
 def table_text(table: Table) -> str:
@@ -44,32 +42,13 @@ def gate_text(gate: Gate) -> str:
 def claims_text(claims: Sequence[Claim]) -> str:
     """One line per claim of the paper: its key and the verdict under each attack."""
     semantics = list(dict.fromkeys(name for claim in claims for name in claim.findings if name))
-    lines = [[claim.key, *(_verdict(claim, name) for name in semantics)] for claim in claims]
+    lines = [[claim.key, *(verdict(claim, name) for name in semantics)] for claim in claims]
     return "\n".join(["Claims of the paper, verdict by attack (claims.csv has the sentences)", *aligned([["", *semantics], *lines])])
-
-
-def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of equal width, the first to the left, the others to the right; columns that do not fit go below in a block of their own.
-
-    >>> aligned([["", "clean"], ["JR", "97.0"]])
-    ['    clean', 'JR   97.0']
-    """
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    blocks: list[list[int]] = [[]]
-    for place in range(1, len(widths)):
-        if blocks[-1] and widths[0] + sum(widths[other] + 2 for other in [*blocks[-1], place]) > WIDTH:
-            blocks.append([])
-        blocks[-1].append(place)
-    return [_joined(line, widths, block) for block in blocks for line in lines]
 
 
 def wrapped(text: str) -> str:
     """A paragraph in lines of the terminal's width."""
     return fill(text, WIDTH)
-
-
-def _joined(line: Sequence[str], widths: list[int], block: list[int]) -> str:
-    return (line[0].ljust(widths[0]) + "".join("  " + line[place].rjust(widths[place]) for place in block)).rstrip()
 
 
 def _triple(table: Table, line: Line, threat: str) -> str:
@@ -79,12 +58,6 @@ def _triple(table: Table, line: Line, threat: str) -> str:
 def _taken(line: Line, place: int) -> str:
     taken = line.cells[place].taken
     return "?" if taken is None else f"{-taken + 0.0:+.1f}"
-
-
-def _verdict(claim: Claim, semantics: str) -> str:
-    """A claim about gradients has the same verdict beside every attack."""
-    finding = claim.findings.get(semantics) or claim.findings.get(GRADIENTS)
-    return finding.verdict if finding else NOT_TESTED
 
 
 def _name(line: Line) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from lib.report.statistics import CONFIDENCE, t_half_width
 
-Verdict = Literal["supported", "contradicted", "cannot tell at this n", "not tested here"]
+Verdict = Literal["supported", "contradicted", "cannot tell", "not tested here"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 SUPPORTED, CONTRADICTED, CANNOT_TELL, NOT_TESTED = VERDICTS
 
@@ -15,8 +15,8 @@ SUPPORTED, CONTRADICTED, CANNOT_TELL, NOT_TESTED = VERDICTS
 def every(parts: Sequence[Verdict]) -> Verdict:
     """A claim that all parts must bear out: supported if every one is, contradicted if any one is.
 
-    >>> every(["supported", "cannot tell at this n"]), every(["supported", "contradicted"])
-    ('cannot tell at this n', 'contradicted')
+    >>> every(["supported", "cannot tell"]), every(["supported", "contradicted"])
+    ('cannot tell', 'contradicted')
     """
     return at_least(len(parts), parts)
 
@@ -55,7 +55,7 @@ def over_seeds(differences: Sequence[float], parts: int) -> Verdict:
     claim that needs every part needs no such correction. A single seed decides nothing.
 
     >>> over_seeds([1.0, 1.1, 0.9], 1), over_seeds([-1.0, -1.1, -0.9], 1), over_seeds([1.0], 1)
-    ('supported', 'contradicted', 'cannot tell at this n')
+    ('supported', 'contradicted', 'cannot tell')
     """
     if len(differences) < 2:
         return CANNOT_TELL

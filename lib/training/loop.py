@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from lib import gradients
 from lib.base.errors import InputError, require
+from lib.network import processes
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating, mode
 from lib.network.progress import progress
@@ -72,7 +73,8 @@ def fit(
 ) -> list[dict]:
     """Train `model` in place and leave the selected epoch's weights in it, in eval mode.
 
-    On a CUDA device the objective's Python runs a few times only and is repeated as a graph (lib/training/captured.py).
+    On a CUDA device the objective's Python runs a few times only and is repeated as a graph (lib/training/captured.py). Several processes
+    compute each step together (lib/training/together.py); the first measures each epoch and keeps the state.
 
     Args:
         test: the test split, for the selection `leaking_test` and for no other.
@@ -87,7 +89,7 @@ def fit(
     Raises:
         InputError: the batch is larger than the data, or the loss became non-finite (names epoch and step).
     """
-    _check(plan, objective, test)
+    _check(plan, objective, test, len(train))
     train = laid_out(model, train, objective)
     run = _begun(model, plan, seed, train.images.device)
     if store is not None:
@@ -101,7 +103,9 @@ def fit(
         rates = [cosine(plan.learning_rate, index, plan.epochs * steps) for index in range((epoch - 1) * steps, epoch * steps)]
         figures = descend(step, run.optimizer, batches, rates)
         averages = _averages(step.names, figures, plan.batch_size, len(train), epoch)
-        measured = evaluate(model, validation) | gradient_norm(model, validation) | _test_accuracy(model, test)
+        measured = processes.from_first(
+            lambda: evaluate(model, validation) | gradient_norm(model, validation) | _test_accuracy(model, test)
+        )
         run.history.append({"epoch": epoch, "learning_rate": rates[-1], **averages, **measured})
         if 2 * epoch > plan.epochs:
             run.consider(_score(plan, measured), epoch)
@@ -161,12 +165,15 @@ def _last(history: list[dict]) -> str:
     return f"epoch {last['epoch']}: loss {last['loss']:.3g}, validation {100 * last['validation_accuracy']:.1f} %"
 
 
-def _check(plan: Plan, objective: Objective, test: Batch | None) -> None:
+def _check(plan: Plan, objective: Objective, test: Batch | None, images: int) -> None:
     """Combinations that make no sense."""
     whole = plan.accumulate == 1 or additive(objective)
     require(whole, f"accumulate must be 1 for a penalty of the whole batch, which has no parts (reduction: batch), got {plan.accumulate}")
     leaking = plan.selection == "leaking_test"
     require(leaking == (test is not None), f"the test split is for the selection leaking_test alone, got selection {plan.selection}")
+    smallest = min(max(1, size // plan.accumulate) for size in (plan.batch_size, images % plan.batch_size) if size > 0)
+    needed = f"every process needs an image of each batch, the smallest of this training (or part of one) has {smallest}"
+    require(smallest >= processes.count(), f"{needed} for {processes.count()} processes")
 
 
 def optimizer(model: nn.Module, plan: Plan) -> torch.optim.SGD:

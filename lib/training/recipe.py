@@ -8,7 +8,7 @@ from pathlib import Path
 from lib import target_file
 from lib.base import image_file, params
 from lib.base.errors import InputError, require
-from lib.network import architecture, batches, checkpoint, digests, runtime
+from lib.network import architecture, batches, checkpoint, digests, processes, runtime
 from lib.training import loop
 from lib.training.augment import thresholded
 from lib.training.objective import Objective
@@ -29,7 +29,8 @@ def train(
 ) -> None:
     """Train one network of section `model` with `objective` by section `training`, and write it to the folder `out`.
 
-    A training that was killed goes on after its last finished epoch (lib/training/resume.py).
+    A training that was killed goes on after its last finished epoch (lib/training/resume.py). Of several processes
+    (lib/network/processes.py) the first writes, and the others end here.
 
     Args:
         role: "teacher" or "student"; they start from different weights (lib/network/runtime.py).
@@ -61,6 +62,7 @@ def train(
     except InputError:
         store.remove()  # it would fail again at the same step
         raise
+    processes.leave()
     checkpoint.write(out, model, settings, shape, train_split.classes, history)
     store.remove()
 

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lib import unfinished
-from lib.network import digests
+from lib.network import digests, processes
 from lib.training.objective import Objective
 from lib.training.run import Run
 
@@ -31,20 +31,32 @@ class Store:
         self.path, self.fingerprint = unfinished.place(out, ".safetensors"), fingerprint
 
     def load(self, run: Run) -> None:
-        """Bring `run` to where the file says it was, if there is one of this training; say so, or why not, on standard error."""
+        """Bring `run` to where the file says it was, if there is one of this training; say so, or why not, on standard error.
+
+        Of several processes the first reads the file, which need not lie where the others are.
+        """
+        found = processes.from_first(self._found)
+        if found is not None:
+            run.restore(*found)
+
+    def _found(self) -> tuple[dict, dict[str, Tensor]] | None:
         if not self.path.is_file():
-            return
+            return None
         try:
             header, tensors = _read(self.path)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            return _say(f"{self.path} is damaged ({' '.join(str(error).split())[:100]}); training starts over")
+            _say(f"{self.path} is damaged ({' '.join(str(error).split())[:100]}); training starts over")
+            return None
         if header["fingerprint"] != self.fingerprint:
-            return _say(f"{self.path} belongs to a training with other settings, data or code; training starts over")
-        run.restore(header["facts"], tensors)
-        _say(f"training resumes at epoch {len(run.history) + 1}, from {self.path}")
+            _say(f"{self.path} belongs to a training with other settings, data or code; training starts over")
+            return None
+        _say(f"training resumes at epoch {len(header['facts']['history']) + 1}, from {self.path}")
+        return header["facts"], tensors
 
     def save(self, run: Run) -> None:
-        """Put the file of `run` in the place of the one before; a kill at any time leaves one of the two."""
+        """Put the file of `run` in the place of the one before; a kill at any time leaves one of the two. The first process does it."""
+        if not processes.is_first():
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         header = {"state": json.dumps({"fingerprint": self.fingerprint, "facts": run.facts()})}
         part = self._part()
@@ -52,7 +64,9 @@ class Store:
         os.replace(part, self.path)
 
     def remove(self) -> None:
-        """Remove the file and the folders that it leaves empty."""
+        """Remove the file and the folders that it leaves empty. The first process does it."""
+        if not processes.is_first():
+            return
         for path in (self.path, self._part()):
             path.unlink(missing_ok=True)
         unfinished.remove_empty(self.path)

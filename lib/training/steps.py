@@ -8,10 +8,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from lib.network import processes
 from lib.network.batches import Batch
 from lib.training.captured import Captured
 from lib.training.lowered import lowered
 from lib.training.objective import Objective, capturable
+from lib.training.together import Together
 
 
 class Gradients:
@@ -32,8 +34,12 @@ class Gradients:
         return torch.stack([self._part(part, len(part) / len(batch)) for part in split(batch, self.parts)]).sum(0)
 
     def _part(self, batch: Batch, share: float) -> Tensor:
-        loss, terms = self.objective(self.model, batch, self.noise)
-        (loss * share).backward()
+        """Of several processes each computes some rows of a part; what they leave must be added up (lib/training/together.py)."""
+        mine = processes.share(len(batch))
+        with processes.sharing(mine):
+            loss, terms = self.objective(self.model, batch if mine.weight == 1 else batch.take(slice(mine.first, mine.last)), self.noise)
+            share = share * mine.weight
+            (loss * share).backward()
         self.names = ("loss", *terms)
         figures = [value.detach().to(batch.labels.device, torch.float64) for value in (loss, *terms.values())]
         return torch.stack(figures) * share
@@ -59,7 +65,10 @@ def split(batch: Batch, parts: int) -> list[Batch]:
 def stepper(
     model: nn.Module, optimizer: torch.optim.Optimizer, objective: Objective, noise: torch.Generator, *, precision: str, parts: int
 ) -> Stepper:
-    """Captured as CUDA graphs on a CUDA device, unless CUDA_GRAPHS=0 or the objective must run anew for each batch; else eager."""
+    """Captured as CUDA graphs on a CUDA device, unless CUDA_GRAPHS=0, the objective must run anew for each batch, or several processes
+    compute it; else eager."""
+    if processes.count() > 1:
+        return Together(Gradients(model, objective, noise, optimizer.zero_grad, precision=precision, parts=parts), model)
     graphs = noise.device.type == "cuda" and os.environ.get("CUDA_GRAPHS") != "0" and capturable(objective)
     if not graphs:
         return Gradients(model, objective, noise, optimizer.zero_grad, precision=precision, parts=parts)

@@ -1,5 +1,7 @@
 """Robust accuracy against alignment and size of gradients: one mark per trained network, two charts that share a selection."""
 
+from dataclasses import replace
+
 import altair as alt
 import pandas as pd
 
@@ -17,8 +19,8 @@ ACROSS = {
 }
 READING = (
     "One mark per trained network: a row with a seed. Select marks in either chart, or a row in the list, and the same networks stand out "
-    "in both; a double click shows all again. If alignment were what matters, the first chart would rise; if size were, the second would "
-    "fall."
+    "in both; “all rows” in the list, or a double click, shows all again. If alignment were what matters, the first chart would rise; if "
+    "size were, the second would fall."
 )
 
 
@@ -29,7 +31,8 @@ def panel(frame: pd.DataFrame, looks: list[Look]) -> Panel:
     chosen = "strict" if "strict" in known else next(iter(known))
     choices = Choice("attack", "Attack", tuple(known.items()), chosen), _rows(shown)
     drawings = tuple(_drawing(_lines(frame), column, shown, looks, chosen) for column in ACROSS)
-    return Panel("fig7_networks", READING, drawings, choices, linked=PICKED)
+    legend = tuple((replace(look, dash=[0, 99]), "") for look in shown)  # no line behind the symbol
+    return Panel("fig7_networks", READING, drawings, choices, legend, PICKED)
 
 
 def _rows(shown: list[Look]) -> Choice:
@@ -49,7 +52,7 @@ def _lines(frame: pd.DataFrame) -> pd.DataFrame:
 def _drawing(frame: pd.DataFrame, column: str, shown: list[Look], looks: list[Look], chosen: str) -> Drawing:
     heading, title, scale = ACROSS[column]
     threat = headline()
-    across = alt.X(f"{column}:Q", title=title, scale=scale)
+    across = alt.X(f"{column}:Q", title=title, scale=scale, axis=alt.Axis(tickCount=6, labelOverlap="greedy", labelSeparation=6))
     ball = {"l2": "L2", "linf": "L∞"}.get(threat.norm, threat.norm)
     up = alt.Y("accuracy:Q", title=f"accuracy at {ball} {radius(threat.epsilon)}", axis=alt.Axis(format="%"))
     picked = alt.selection_point(name=PICKED, fields=["network"], on="click", toggle="true", clear="dblclick", empty=True)
@@ -62,8 +65,9 @@ def _drawing(frame: pd.DataFrame, column: str, shown: list[Look], looks: list[Lo
     # A selection remembers the name of the marks it was made in: the same one in both charts, so that either can take it back.
     marks = alt.Chart(name="networks_marks").mark_point(filled=True, size=95, cursor="pointer")
     marks = marks.encode(across, up, shade(looks), symbol(looks), opacity=bright, tooltip=_tips(), description="said:N").add_params(picked)
-    parameters = alt.param(name="attack", value=chosen), alt.param(name="row", value=NONE)
-    chart = alt.layer(interval, marks, data=frame).add_params(*parameters).transform_filter("datum.attack === attack")
+    parameters = alt.param(name="attack", value=chosen), alt.param(name="row", value=NONE), alt.param(name="hidden", value=[])
+    shown_only = "datum.attack === attack && indexof(hidden, datum.row) < 0"
+    chart = alt.layer(interval, marks, data=frame).add_params(*parameters).transform_filter(shown_only)
     words = f"Robust accuracy against {title}, one mark for each network of {len(shown)} training techniques."
     return Drawing(name, heading, specification(chart, words))
 

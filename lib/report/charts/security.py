@@ -14,8 +14,8 @@ from lib.report.statistics import wilson
 
 STRICT = "strict"
 READING = (
-    "Point at a mark for its interval and its images. The number behind a name is its accuracy averaged over the radius (AUC) under the "
-    "strict attack. An axis is true to scale up to where some row is still above chance; radii beyond stand at equal steps, after dots."
+    "Point at a mark for its interval and its images. An axis is true to scale up to where some row is still above chance; radii beyond "
+    "stand at equal steps, where the curves are dotted."
 )
 
 
@@ -132,10 +132,10 @@ def _touched(name: str, across: alt.X, up: alt.Y) -> alt.Chart:
 
 
 def _areas_of(under: pd.Series, name: str) -> str:
-    """`L2 0.106 · L∞ 0.245`; nothing without a strict attack."""
+    """`L2 10.6 % · L∞ 24.5 %`; nothing without a strict attack."""
     if under.empty:
         return ""
-    return " · ".join(f"{NORMS.get(norm, norm)} {area:.3f}" for norm, area in under[name].items())
+    return " · ".join(f"{NORMS.get(norm, norm)} {100 * area:.1f} %" for norm, area in under[name].items())
 
 
 def _called(semantics: str, attack: str) -> str:

@@ -1,0 +1,126 @@
+"""Evaluations shared out: the images that a suite attacks are cut into batches, each attacked on its own, and a part is some of them.
+
+What is found on an image depends on the images beside it: by rounding, and in AutoAttack by its draws. So the images of a batch stay among
+themselves from a suite's first attack to its last, whoever runs it, and parts that are merged give the bytes of one evaluation. A part is a
+file of another kind than outcomes: nothing takes it for a whole.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lib.base import h5
+from lib.base.errors import require
+from lib.evaluation import outcome_file
+from lib.evaluation.outcome_file import Outcomes, Record
+
+KIND = "outcomes_part"
+
+# Positions of the images that were attacked, and what was found there, in records of all images.
+Piece = tuple[np.ndarray, Sequence[Record]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Batches `first` up to `last`, which is not among them, of `total`; each has `size` images that the model classifies correctly, the
+    last may have fewer.
+
+    `asked` is what has to be the same in all parts: the weights' digest, the suite's settings, the threat models, section `evaluation`, the
+    kind of device and torch.
+    """
+
+    first: int
+    last: int
+    total: int
+    size: int
+    asked: dict
+
+    def positions(self, clean: np.ndarray) -> np.ndarray:
+        """Which images it attacks, given which are classified correctly, (n,) bool."""
+        return np.flatnonzero(clean)[self.first * self.size : self.last * self.size]
+
+
+def part(images: int, size: int, index: int, count: int, asked: dict | None = None) -> Part:
+    """Part `index` (1 to `count`) of `images` that are classified correctly, cut between batches of `size`.
+
+    >>> [(one.first, one.last, one.total) for one in (part(90, 20, 1, 2), part(90, 20, 2, 2))]
+    [(0, 3, 5), (3, 5, 5)]
+    """
+    total = -(-images // size)
+    where = f"batches of {size} images that the model classifies correctly"
+    require(1 <= index <= count <= total, f"the part must be I K with 1 <= I <= K <= {total} ({where}), got {index} {count}")
+    first, last = (-(-total * edge // count) for edge in (index - 1, index))
+    return Part(first, last, total, size, asked or {})
+
+
+def joined(pieces: Iterable[Piece]) -> tuple[Record, ...]:
+    """One record of all images from those of several pieces; one that a piece lacks was not asked of its images."""
+    found: dict[tuple, Record] = {}
+    for positions, records in pieces:
+        for record in records:
+            key = (record.semantics, record.attack, record.norm, record.epsilon)
+            found[key] = _put(found[key], record, positions) if key in found else record
+    return tuple(found.values())
+
+
+def _put(record: Record, other: Record, positions: np.ndarray) -> Record:
+    correct, telemetry = record.correct.copy(), {name: values.copy() for name, values in record.telemetry.items()}
+    correct[:, positions] = other.correct[:, positions]
+    for name, values in telemetry.items():
+        values[positions] = other.telemetry[name][positions]
+    return replace(record, correct=correct, telemetry=telemetry)
+
+
+def write(path: Path, found: Outcomes, place: Part) -> None:
+    """Write the outcomes of a part."""
+    with h5.writing(path, KIND) as file:
+        outcome_file.fill(file, found)
+        h5.tell(file, first=place.first, last=place.last, total=place.total, size=place.size)
+        h5.tell(file, asked=json.dumps(place.asked, sort_keys=True))
+
+
+def read(path: Path) -> tuple[Outcomes, Part]:
+    """Read what `write` wrote; raises `InputError` for anything else."""
+    with h5.reading(path, KIND) as file:
+        first, last, total, size = (int(h5.attribute(file, name, path)) for name in ("first", "last", "total", "size"))
+        return outcome_file.taken(file, path), Part(first, last, total, size, json.loads(h5.attribute(file, "asked", path)))
+
+
+def merge(paths: Sequence[Path], out: Path) -> Outcomes:
+    """Merge parts, in any order, into one outcome file; raises `InputError` unless they are all parts of one evaluation, each once."""
+    require(bool(paths), "expected at least one part to merge, got none")
+    require(out.resolve() not in [path.resolve() for path in paths], f"{out} is one of the parts; name another file for the result")
+    found = sorted(((path, *read(path)) for path in paths), key=lambda one: one[2].first)
+    path, whole, start = found[0]
+    batch = 0
+    for other, outcomes, place in found:
+        _require_same((path, whole, start), (other, outcomes, place))
+        require(
+            place.first == batch,
+            f"the parts must follow each other, after batch {batch} of {place.total} comes {other} with {_span(place)}",
+        )
+        batch = place.last
+    require(batch == start.total, f"the parts must hold all {start.total} batches, the last is {found[-1][0]} with {_span(found[-1][2])}")
+    result = replace(whole, records=joined((place.positions(whole.clean), outcomes.records) for _, outcomes, place in found))
+    outcome_file.write(out, result)
+    return result
+
+
+def _span(place: Part) -> str:
+    return f"batches {place.first + 1} to {place.last}"
+
+
+def _require_same(first: tuple[Path, Outcomes, Part], second: tuple[Path, Outcomes, Part]) -> None:
+    told = [_told(outcomes, place) for _, outcomes, place in (first, second)]
+    differing = [key for key in told[0] if told[0][key] != told[1].get(key)]
+    require(not differing, f"{second[0]} and {first[0]} do not belong together: they differ in {', '.join(differing)}")
+
+
+def _told(outcomes: Outcomes, place: Part) -> dict:
+    """What all parts of one evaluation have in common."""
+    known = {name: getattr(outcomes, name) for name in ("dataset", "row", "seed", "suite", "images_digest")}
+    known |= {"images": outcomes.rows.tolist(), "labels": outcomes.labels.tolist(), **place.asked}
+    return known | {"which images are classified correctly": outcomes.clean.tolist(), "batches": (place.total, place.size)}

@@ -1,0 +1,37 @@
+"""What the names of the rows are made of, in a few lines; only what the rows at hand use."""
+
+from lib.base import params
+from lib.report.families import families, is_robust, permuted_targets, teacher_targets
+from lib.report.results import Evidence, labels
+
+METHODS = {"simple": ("simp", "the simple gradient"), "smoothgrad": ("SmG", "SmoothGrad, a mean over noisy copies of the image (Eq. 10)")}
+
+
+def key(evidence: Evidence) -> list[tuple[str, str]]:
+    """(name, words) pairs."""
+    kinds = families()
+    present = {kinds[row] for row in evidence.rows}
+    found = [("IR(…)", "Interpretation Regularization: trained to resemble the maps that the brackets name (Eq. 9)")]
+    found.append(_teachers(evidence))
+    methods = dict.fromkeys(method for row, (_, method) in teacher_targets().items() if row in evidence.rows)
+    found += [(", ".join(METHODS[name][0] for name in methods if name in METHODS), _methods(list(methods)))] if methods else []
+    if "permuted" in present:
+        shares = ", ".join(f"{100 * share:g} %" for row, share in permuted_targets().items() if share and row in evidence.rows)
+        found.append(("perm", f"the maps with {shares} of their pixels in random places: the same values, no picture"))
+    rest = {"jacobian": ("JR", "Jacobian Regularization: gradients kept small, no maps (Eq. 13)")}
+    rest["adversarial"] = ("AT(…)", "adversarial training: trained on attacked images, at the radius in the brackets")
+    return [*found, *(words for kind, words in rest.items() if kind in present)]
+
+
+def _teachers(evidence: Evidence) -> tuple[str, str]:
+    names = labels(evidence.rows)
+    parts = []
+    teachers = sorted(params.value("saliency", "teachers"), key=lambda name: not is_robust(name))
+    for teacher in teachers:
+        kind = "a robust network, trained adversarially" if is_robust(teacher) else "one of standard training, not robust"
+        parts.append(f"{teacher}: {kind}{f' (itself the row {names[teacher]})' if teacher in names else ''}")
+    return ", ".join(teachers), f"whose maps: {'; '.join(parts)}"
+
+
+def _methods(methods: list[str]) -> str:
+    return f"which maps: {'; '.join(': '.join(METHODS[name]) for name in methods if name in METHODS)}"
