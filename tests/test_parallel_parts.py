@@ -1,16 +1,21 @@
 """Parts of a parallel run whose answers are known without one: what is planned, shown, forecast and recorded."""
 
+import os
+import subprocess
+import time
 from io import StringIO
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
+from dvc.lock import LockError
 from dvc.utils.serialize import load_yaml
 from rich.console import Console
 from toy_pipeline import STAGES, copied, finished, toy
 
 from lib.base.errors import InputError
-from lib.parallel import lockfile
+from lib.parallel import busy, lockfile
 from lib.parallel.board import Board
 from lib.parallel.plan import Step, plan
 from lib.parallel.resources import GIB, Resources, Table
@@ -138,6 +143,33 @@ def test_a_bad_table_is_refused_in_one_sentence(text: str, sentence: str, tmp_pa
     (tmp_path / "table.yaml").write_text(text)
     with pytest.raises(InputError, match=sentence):
         Table(tmp_path / "table.yaml")
+
+
+def test_busy_files_are_waited_for_but_not_for_ever() -> None:
+    told = iter([LockError("a is busy"), LockError("a is busy"), None])
+
+    def find() -> int:
+        error = next(told)
+        if error is not None:
+            raise error
+        return 7
+
+    assert busy.patiently(find) == 7
+
+    def never() -> None:
+        raise LockError("b is busy,\n it is blocked")
+
+    with pytest.raises(InputError, match="gave up after 0 s: b is busy, it is blocked"):
+        busy.patiently(never, seconds=0)
+
+
+def test_a_process_that_nobody_noticed_the_end_of_is_dead() -> None:
+    with subprocess.Popen(["true"]) as process:
+        end = time.monotonic() + 10
+        while busy.lives(process.pid):
+            assert time.monotonic() < end
+        assert psutil.pid_exists(process.pid)
+    assert busy.lives(os.getpid()) and not busy.lives(process.pid)
 
 
 def test_a_second_run_is_told_of_the_first(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 
 from lib.base.errors import InputError
+from lib.parallel import busy
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,20 @@ def plan(root: Path, targets: Sequence[str] = (), force: bool = False) -> Plan:
     Raises:
         InputError: DVC cannot read the pipeline, or knows no such target.
     """
+    busy.overlook_the_dead()
     try:
-        with Repo(str(root), _wait_for_lock=True) as repo, lock_repo(repo):
-            stages = collect_stages(repo, targets or [str(root / "dvc.yaml")])
-            graph = get_active_graph(repo.index.graph)
-            ordered = plan_repro(graph, stages)
-            changed = {stage for stage in ordered if force or stage.changed()}
-            return _cut(graph, ordered, changed)
+        return busy.patiently(lambda: _planned(root, targets, force))
     except DvcException as error:
         raise InputError(f"DVC cannot plan this: {error}") from error
+
+
+def _planned(root: Path, targets: Sequence[str], force: bool) -> Plan:
+    with Repo(str(root), _wait_for_lock=True) as repo, lock_repo(repo):
+        stages = collect_stages(repo, targets or [str(root / "dvc.yaml")])
+        graph = get_active_graph(repo.index.graph)
+        ordered = plan_repro(graph, stages)
+        changed = {stage for stage in ordered if force or stage.changed()}
+        return _cut(graph, ordered, changed)
 
 
 def _cut(graph: "nx.DiGraph", ordered: Sequence[Stage], changed: Iterable[Stage]) -> Plan:

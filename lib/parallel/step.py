@@ -10,12 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
-from dvc import rwlock
 from dvc.cli import main as dvc
 
 from lib.base import lifetime
-from lib.parallel import lockfile
+from lib.parallel import busy, lockfile
 
 STATE = Path(".dvc/tmp/parallel")
 
@@ -37,17 +35,8 @@ def reproduce(stage: str, reads: Sequence[str] | None, entries: lockfile.Entries
     return next((status for status in (dvc([*only, *call]) for call in calls) if status), 0)
 
 
-def lives(pid: int) -> bool:
-    """Whether a process is there and not merely waiting for its parent to notice its end: containers often have nobody who does."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def main() -> None:
-    # DVC takes a killed process that nobody has noticed for one that still writes, and calls its files busy for ever.
-    rwlock.psutil.pid_exists = lives
+    busy.overlook_the_dead()
     given = json.load(sys.stdin)
     lifetime.end_with(given["parent"])
     STATE.mkdir(parents=True, exist_ok=True)

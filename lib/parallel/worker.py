@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_LOOKS = 1.0
 LAST_LINES = 12
 WORKSPACE = "WORKSPACE"  # the variable by which a node names its own clone
 
@@ -99,8 +99,11 @@ def probe(job: Job) -> tuple[bool, str]:
 
 
 def tell(queue: Any, stage: str, told: dict) -> None:
-    """Put what is known of a stage where the driver looks for it (a ray.util.queue.Queue)."""
-    queue.put_nowait((stage, told))
+    """Put what is known of a stage where the driver looks for it (a ray.util.queue.Queue).
+
+    Without waiting for an answer: Ray takes a task that waits for another to need no core, and begins a further one.
+    """
+    queue.actor.put_nowait.remote((stage, told))
 
 
 def locate(job: Job) -> tuple[Path, bool]:

@@ -1,0 +1,46 @@
+"""Files that DVC calls busy because a process reads or writes them, or has until it was killed."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import psutil
+from dvc import rwlock
+from dvc.lock import LockError
+
+from lib.base.errors import InputError
+
+SECONDS = 60.0
+Found = TypeVar("Found")
+
+
+def overlook_the_dead() -> None:
+    """From now on DVC, in this process, takes nobody for busy who was killed.
+
+    By itself it takes a process for alive until its parent has noticed its end: in a container there is often nobody who does.
+    """
+    rwlock.psutil.pid_exists = lives
+
+
+def lives(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def patiently(find: Callable[[], Found], seconds: float = SECONDS) -> Found:
+    """What `find` gives, tried again while files are busy: steps of a driver that was just killed take a moment to end.
+
+    Raises:
+        InputError: they still are after `seconds`.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return find()
+        except LockError as error:
+            if time.monotonic() > end:
+                raise InputError(f"gave up after {seconds:.0f} s: {' '.join(str(error).split())}") from error
+            time.sleep(0.5)
