@@ -96,6 +96,9 @@ class Findings:
         )
 
 
+TABLES = ("black_box", "worst_case", "claims", "contrasts", "effects", "environments")  # stand on the page as tables
+
+
 @command(__doc__)
 @source("--images", "Image file of the dataset.")
 @source("--targets", "Folder of the target interpretations, one folder per seed.")
@@ -138,6 +141,9 @@ def write(evidence: Evidence, found: Findings, train: Split, places: Places, fol
     black = black_box.build(evidence)
     for name, frame in (frames(evidence, found, black) | {"training": training.frame(places.models)}).items():
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+        if name in TABLES:
+            (folder / "tables").mkdir(exist_ok=True)
+            (folder / "tables" / f"{name}.tex").write_text(table_formats.frame_to_latex(frame), encoding="utf-8")
     summary = series.summary(evidence) | ({"what_survives": survival.to_dict(found.survival)} if found.survival else {})
     for name, entries in {"summary": summary, "gate": gate.to_json(found.gate)}.items():
         (folder / f"{name}.json").write_text(json.dumps(entries, indent=2) + "\n")

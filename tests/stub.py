@@ -6,15 +6,15 @@ from pathlib import Path
 
 FRAMES = ["results", "curves", "auc", "permutation", "black_box", "worst_case", "claims", "contrasts", "effects", "environments", "table1"]
 FRAMES += ["networks", "training"]
-NAMES = [*(f"{name}.csv" for name in FRAMES), "gate.json", "table1.tex", "table1.md", "index.html", "figures/fig1.png"]
+NAMES = [*(f"{name}.csv" for name in FRAMES), "gate.json", "table1.tex", "table1.md", "index.html", "figures/fig1.png", "tables/claims.tex"]
 
 
 def write(out: Path) -> None:
     """A new result at `out`."""
     token = uuid.uuid4().hex
     if out.name == "report":
-        (out / "figures").mkdir(parents=True, exist_ok=True)
         for name in NAMES:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
             (out / name).write_text(token)
         (out / "summary.json").write_text('{"value": 1}')
     elif out.suffix:

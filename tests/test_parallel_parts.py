@@ -98,6 +98,22 @@ def test_a_lock_file_comes_into_the_order_of_a_serial_run(tmp_path: Path) -> Non
     assert lockfile.entries(tmp_path, ["c", "f"]) == {"c": {"cmd": "echo c"}}
 
 
+def test_notes_are_gathered_once(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    lockfile.merge(tmp_path, {"a": {"cmd": "old"}, "b": {"cmd": "echo b"}})
+    notes = tmp_path / lockfile.NOTES
+    notes.mkdir(parents=True)
+    (notes / "1.yaml").write_text("a: {cmd: echo a}\n")
+    (notes / "2.yaml").write_text("studies/audit/dvc.yaml:c: {cmd: echo c}\n")
+    (notes / "3.yaml.part").write_text("a: {cmd: half")  # by a step that was killed
+    (tmp_path / "studies/audit").mkdir(parents=True)
+    lockfile.gather(tmp_path)
+    assert load_yaml(str(tmp_path / "dvc.lock"))["stages"] == {"a": {"cmd": "echo a"}, "b": {"cmd": "echo b"}}
+    assert load_yaml(str(tmp_path / "studies/audit/dvc.lock")) == {"schema": "2.0", "stages": {"c": {"cmd": "echo c"}}}
+    assert [path.name for path in notes.iterdir()] == ["3.yaml.part"]
+
+
 def test_a_plan_holds_what_is_out_of_date_and_what_follows(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

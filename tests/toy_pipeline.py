@@ -104,19 +104,33 @@ def head(cpus: int, gpus: int = 0, environment: dict[str, str] | None = None) ->
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}"]
-    command += [f"--num-cpus={cpus}", f"--num-gpus={gpus}", "--include-dashboard=false", "--disable-usage-stats"]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=os.environ | ENVIRONMENT | AUTHORITY | (environment or {}),
-    )
-    try:
-        waited(lambda: _listens(port) or process.poll() is not None)
-        assert process.poll() is None, process.communicate()[0].decode()
+    options = ["--head", "--node-ip-address=127.0.0.1", f"--port={port}", f"--num-gpus={gpus}", "--include-dashboard=false"]
+    with _started(cpus, options, environment):
         yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def second_node(address: str, cpus: int) -> Iterator[None]:
+    """A further node, which sees the same files."""
+    with _started(cpus, [f"--address={address}", "--num-gpus=0"], None):
+        yield
+
+
+@contextmanager
+def _started(cpus: int, options: list[str], environment: dict[str, str] | None) -> Iterator[None]:
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--num-cpus={cpus}", "--disable-usage-stats", *options]
+    own = os.environ | ENVIRONMENT | AUTHORITY | {"RAY_AUTH_MODE": "token"} | (environment or {})
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=own, text=True)
+    try:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "Ray runtime started" in line:
+                break
+        else:
+            raise AssertionError("".join(said))
+        yield
     finally:
         process.terminate()
         process.communicate()
@@ -132,8 +146,3 @@ def waited(ready: Callable[[], object], seconds: float = 60) -> None:
 
 def alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,6 +1,7 @@
 """Stands in for the stages of tests/toy_pipeline.py: what it writes depends on what it reads and on its name alone.
 
-Beside that, in `.seen`, it notes each start and its device; a file `.orders/<stage>` makes it fail or wait until the file is gone.
+Beside that, in `.seen`, it notes each start, its device, threads and processes; a file `.orders/<stage>` makes it fail, or wait until
+the file is gone.
 """
 
 import hashlib
@@ -26,8 +27,9 @@ def obey(stage: str) -> None:
 def main(out: Path, reads: list[str]) -> None:
     stage = os.environ["DVC_STAGE"]
     Path(".seen").mkdir(exist_ok=True)
+    given = [os.environ.get(name, default) for name, default in (("CUDA_VISIBLE_DEVICES", ""), ("OMP_NUM_THREADS", ""), ("PROCESSES", "1"))]
     with (Path(".seen") / stage).open("a") as seen:
-        seen.write(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES', '')} {os.environ.get('OMP_NUM_THREADS', '')}\n")
+        seen.write(" ".join([str(os.getpid()), *given]) + "\n")
     obey(stage)
     token = hashlib.sha256(stage.encode() + b"".join(content(Path(path)) for path in reads)).hexdigest()
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -85,7 +85,7 @@ def _submit(
         options = takes.options() | (_here(takes) if job.remote and at_home & {step.name, *step.needs} else {})
         reads = (*step.needs, *step.given)
         needs = [found[name] for name in step.needs]
-        found[step.name] = task.options(name=step.name, **options).remote(job, step.name, shared, reads, takes.cpus, tell, *needs)
+        found[step.name] = task.options(name=step.name, **options).remote(job, step.name, shared, reads, takes.environment(), tell, *needs)
     return found
 
 

@@ -1,16 +1,48 @@
-"""What DVC records in dvc.lock, carried from one workspace to another and put into the order of a serial run."""
+"""What DVC records in dvc.lock: noted aside by each step and gathered now and then, carried to other workspaces, put into serial order.
 
+DVC reads and writes the whole file for every stage, while it keeps all others waiting: for the quick scale's 78 stages 2.6 s each.
+"""
+
+import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dvc.dvcfile import Lockfile
 from dvc.repo import Repo, lock_repo
-from dvc.utils.serialize import load_yaml, modify_yaml
+from dvc.stage import PipelineStage
+from dvc.stage.serialize import to_lockfile
+from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
 
 Entries = dict[str, dict[str, Any]]
 NAME = "dvc.lock"
+NOTES = Path(".dvc/tmp/parallel/entries")
+
+
+def note_aside() -> None:
+    """From now on DVC, in this process and folder, records a stage in a file of its own, for `gather`."""
+    Lockfile.dump_stages = _noted
+
+
+def _noted(_: Lockfile, stages: Iterable[PipelineStage], **settings: Any) -> None:
+    NOTES.mkdir(parents=True, exist_ok=True)
+    for stage in stages:
+        path = NOTES / f"{hashlib.sha256(stage.addressing.encode()).hexdigest()[:32]}.yaml"
+        dump_yaml(f"{path}.part", {stage.addressing: to_lockfile(stage, **settings)[stage.name]})
+        os.replace(f"{path}.part", path)
+
+
+def gather(root: Path) -> None:
+    """Record in the workspace `root` what its steps have noted aside."""
+    notes = sorted((root / NOTES).glob("*.yaml"))
+    new = {name: entry for note in notes for name, entry in load_yaml(str(note)).items()}
+    if new:
+        merge(root, new)
+    for note in notes:
+        note.unlink()
 
 
 def entries(root: Path, stages: Iterable[str]) -> Entries:
@@ -28,7 +60,7 @@ def merge(root: Path, new: Mapping[str, dict[str, Any]]) -> None:
         for file, names in _by_file(new).items():
             recorded = _recorded(root / file)
             if any(recorded.get(name) != new[_full(file, name)] for name in names):
-                with modify_yaml(str(root / file)) as data:
+                with _rewritten(root / file) as data:
                     data.setdefault("schema", "2.0")
                     data.setdefault("stages", {}).update({name: new[_full(file, name)] for name in names})
 
@@ -41,7 +73,7 @@ def arrange(root: Path, before: Iterable[str], order: Iterable[str]) -> None:
             recorded = list(_recorded(root / file))
             arranged = sorted(recorded, key=lambda name: names.index(name) if name in names else len(names))
             if arranged != recorded:
-                with modify_yaml(str(root / file)) as data:
+                with _rewritten(root / file) as data:
                     for name in arranged:
                         data["stages"][name] = data["stages"].pop(name)
 
@@ -55,6 +87,17 @@ def names(root: Path, stages: Iterable[str]) -> list[str]:
 def _locked(root: Path) -> Iterator[None]:
     with Repo(str(root), _wait_for_lock=True) as repo, lock_repo(repo):
         yield
+
+
+@contextmanager
+def _rewritten(path: Path) -> Iterator[dict[str, Any]]:
+    """What stands in the file, to be changed; it is replaced as a whole, so that a kill leaves the old one or the new one."""
+    copy = path.with_name(f"{path.name}.part")
+    if path.exists():
+        shutil.copyfile(path, copy)
+    with modify_yaml(str(copy)) as data:
+        yield data
+    os.replace(copy, path)
 
 
 def _recorded(path: Path) -> dict[str, dict[str, Any]]:

@@ -34,6 +34,11 @@ class Resources:
         cpus = min(self.cpus, max(1, int(machine.get("CPU", 1))))
         return Resources(cpus, min(self.gpus, machine.get("GPU", 0.0)), min(self.memory, machine.get("memory", 0.0) / GIB))
 
+    def environment(self) -> dict[str, str]:
+        """As many threads as cores; a training that has several GPUs takes a process for each (lib/training/launch.py)."""
+        processes = {"PROCESSES": str(int(self.gpus))} if self.gpus > 1 else {}
+        return {"OMP_NUM_THREADS": str(self.cpus)} | processes
+
     def options(self) -> dict[str, Any]:
         """The same as options of a Ray task."""
         return {"num_cpus": self.cpus, "num_gpus": self.gpus, "memory": int(self.memory * GIB)}

@@ -20,6 +20,7 @@ from lib.parallel.turn import only_run
 from lib.parallel.view import View
 from lib.parallel.worker import Job
 
+SECONDS_BETWEEN_RECORDS = 60.0
 ORDER = "order.json"  # of dvc.lock before a run, kept until one comes to its end
 
 
@@ -54,6 +55,7 @@ def run(root: Path, wish: Wish, table: Table, watch: Callable[[Board], AbstractC
         InputError: another run is at work here, DVC cannot plan, there is no such cluster, or a node of it cannot be used.
     """
     with only_run(root / STATE / "driver.lock"):
+        lockfile.gather(root)  # of a run that was killed
         planned = plan(root, wish.targets, wish.force)
         board = Board(planned.steps)
         if not planned.steps:
@@ -75,10 +77,25 @@ def _work(root: Path, job: Job, planned: Plan, board: Board, table: Table, watch
         if job.remote and apart and given:
             _dvc(root, "push", given)
         with watch(board) as view:
-            engine.run(job, planned.steps, table, lockfile.entries(root, given) if job.remote else {}, board, view.look)
+            engine.run(job, planned.steps, table, lockfile.entries(root, given) if job.remote else {}, board, _looks(root, view))
             view.look()
     finally:
         token.unlink()
+        lockfile.gather(root)
+
+
+def _looks(root: Path, view: View) -> Callable[[], None]:
+    """What is done every half second: show the board and, now and then, record what is done."""
+    last = time.monotonic()
+
+    def look() -> None:
+        nonlocal last
+        view.look()
+        if time.monotonic() - last > SECONDS_BETWEEN_RECORDS:
+            lockfile.gather(root)
+            last = time.monotonic()
+
+    return look
 
 
 def _job(root: Path, wish: Wish) -> Job:

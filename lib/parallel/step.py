@@ -24,10 +24,13 @@ def reproduce(stage: str, reads: Sequence[str] | None, entries: lockfile.Entries
     Args:
         reads: stages whose results are pulled first, after which this one's are pushed; None: everything is here.
         entries: what the lock file of this folder must know of them.
+
+    What DVC records of the stage stands aside (lib/parallel/lockfile.py), except with a remote, for which `dvc push` reads it.
     """
     only = ["--wait-for-lock"]
     options = ["--force"] if force else []
     if reads is None:
+        lockfile.note_aside()
         return dvc([*only, "repro", "--single-item", *options, stage])
     lockfile.merge(Path.cwd(), entries)
     calls = [["pull", *reads]] if reads else []

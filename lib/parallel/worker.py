@@ -57,13 +57,20 @@ class Outcome:
 
 
 def run(
-    job: Job, stage: str, given: Mapping[str, Any], reads: Sequence[str], cpus: int, tell: Callable[[str, dict], None], *needs: Outcome
+    job: Job,
+    stage: str,
+    given: Mapping[str, Any],
+    reads: Sequence[str],
+    own: dict[str, str],
+    tell: Callable[[str, dict], None],
+    *needs: Outcome,
 ) -> Outcome:
     """Run one stage in the workspace of this node.
 
     Args:
         given: entries of dvc.lock of what is up to date, of which some are read.
         reads: stages whose results it reads.
+        own: variables of its environment.
         tell: given the stage and what is known of it, now and then.
         needs: how the steps before it ended.
     """
@@ -83,7 +90,7 @@ def run(
     }
     tell(stage, {"began": True, "node": node, "log": str(log)})
     asked = {"stage": stage, "reads": list(reads) if job.remote else None, "entries": entries, "force": job.force}
-    status = _process(workspace, log, asked, cpus, lambda line: tell(stage, {"line": line}))
+    status = _process(workspace, log, asked, own, lambda line: tell(stage, {"line": line}))
     said = log.read_text(encoding="utf-8", errors="replace")
     state = _state(said, stage) if status == 0 else "failed"
     tail = tuple(line for line in said.splitlines() if line.strip())[-LAST_LINES:]
@@ -129,11 +136,11 @@ def unusable(job: Job, workspace: Path, shared: bool) -> str:
     return ""
 
 
-def _process(workspace: Path, log: Path, asked: dict[str, Any], cpus: int, tell: Callable[[str], None]) -> int:
+def _process(workspace: Path, log: Path, asked: dict[str, Any], own: dict[str, str], tell: Callable[[str], None]) -> int:
     """Run lib/parallel/step.py; it ends with this process."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     times = str(log.parent / "times.jsonl")
-    environment = os.environ | {"OMP_NUM_THREADS": str(cpus), "PATH": path, "PYTHONPATH": str(workspace), "STAGE_TIMES": times}
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(workspace), "STAGE_TIMES": times} | own
     with log.open("ab") as file:
         start = file.tell()
         command = [sys.executable, "-m", "lib.parallel.step"]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
+import pandas as pd
 from markupsafe import Markup
 
 from lib.report.columns import CLEAN, Column
@@ -90,6 +91,21 @@ def to_latex(table: Table, origin: str = "") -> str:
             "",
         ]
     )
+
+
+def frame_to_latex(frame: pd.DataFrame) -> str:
+    """Every line and column of a data frame as a LaTeX table over several pages; it needs the packages booktabs and longtable.
+
+    >>> print(frame_to_latex(pd.DataFrame({"name": ["a_b"], "share": [0.12345]})).splitlines()[-2])
+    a\\_b & 0.1235 \\\\
+    """
+    shown = frame.map(_latex_value).rename(columns=escape_latex)
+    return shown.to_latex(index=False, escape=False, longtable=True)
+
+
+def _latex_value(value: object) -> str:
+    missing = value is None or value != value
+    return "" if missing else f"{value:.4g}" if isinstance(value, float) else escape_latex(str(value))
 
 
 def escape_markdown(text: str) -> str:
