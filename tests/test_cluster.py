@@ -105,7 +105,7 @@ def test_a_stage_ends_with_its_dvc(shell: str, training: Member) -> None:
 
 STAND_INS = {
     "scontrol": "#!/bin/sh\necho 127.0.0.1\n",
-    "srun": '#!/bin/sh\necho "srun $1 $2"\nshift 2\nexec "$@"\n',
+    "srun": '#!/bin/sh\necho "srun $1 $2"\nshift 3\nexec "$@"\n',
 }
 
 
@@ -116,7 +116,13 @@ def test_the_slurm_script_runs_a_pipeline_in_an_allocation(tmp_path: Path) -> No
     for name, text in STAND_INS.items():
         (tmp_path / "bin" / name).write_text(text)
         (tmp_path / "bin" / name).chmod(0o755)
-    allocation = {"SLURM_JOB_NODELIST": "here", "SLURM_NNODES": "1", "SLURM_CPUS_ON_NODE": "2", "SLURM_JOB_ID": str(os.getpid())}
+    allocation = {
+        "SLURM_JOB_NODELIST": "here",
+        "SLURM_NNODES": "1",
+        "SLURM_CPUS_ON_NODE": "2",
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_PROCID": "0",
+    }
     words = " ".join(f"{name}={value}" for name, value in allocation.items())
     said = owner.do(f"{words} PATH={tmp_path / 'bin'}:$PATH bash {ROOT / 'tools/slurm.sh'} measure@0")
     assert "srun --nodes=1 --ntasks=1" in said and "4 stages ran, 0 came from the cache, 0 were up to date" in said

@@ -15,7 +15,7 @@ from rich.console import Console
 from toy_pipeline import STAGES, copied, finished, toy
 
 from lib.base.errors import InputError
-from lib.parallel import busy, lockfile
+from lib.parallel import busy, lockfile, run
 from lib.parallel.board import Board
 from lib.parallel.plan import Step, plan
 from lib.parallel.resources import GIB, Resources, Table
@@ -112,6 +112,23 @@ def test_notes_are_gathered_once(tmp_path: Path) -> None:
     assert load_yaml(str(tmp_path / "dvc.lock"))["stages"] == {"a": {"cmd": "echo a"}, "b": {"cmd": "echo b"}}
     assert load_yaml(str(tmp_path / "studies/audit/dvc.lock")) == {"schema": "2.0", "stages": {"c": {"cmd": "echo c"}}}
     assert [path.name for path in notes.iterdir()] == ["3.yaml.part"]
+
+
+def test_recording_takes_a_tenth_of_the_time_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, recorded = 0.0, []
+
+    def gather(root: Path) -> None:
+        nonlocal now
+        recorded.append(now)
+        now += 30.0
+
+    monkeypatch.setattr(run.time, "monotonic", lambda: now)
+    monkeypatch.setattr(run.lockfile, "gather", gather)
+    look = run._looks(tmp_path, Lines(board("a"), Console(file=StringIO())))
+    while now < 700.0:
+        look()
+        now += 1.0
+    assert recorded == [60.0, 360.0, 660.0]
 
 
 def test_a_plan_holds_what_is_out_of_date_and_what_follows(

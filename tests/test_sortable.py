@@ -50,9 +50,9 @@ def cell(mean: float, spread: str = "", published: float | None = None, mark: st
 def table():
     """Three techniques in two groups, clean and under two attacks, on 100 images."""
     lines = (
-        Line("Standard", "none", "", (cell(97), cell(20, "18.0–22.0", 78.41, "third"), cell(10))),
-        Line("JR", "80/255", "80/255", (cell(96), cell(70, "", 82.64, "best"), cell(50))),
-        Line("IR", "80/255", "", (cell(95), cell(60.25, "", None, "second"), cell(40))),
+        Line("Standard", "none", "", (cell(97), cell(20, "18.0–22.0", 78.41, "third"), cell(10)), cell(5)),
+        Line("JR", "80/255", "80/255", (cell(96), cell(70, "", 82.64, "best"), cell(50)), cell(5)),
+        Line("IR", "80/255", "", (cell(95), cell(60.25, "", None, "second"), cell(40)), cell(5)),
     )
     return Table(1, "Caption & more.", (CLEAN, L2, STRICT), lines, 100, 2)
 
@@ -97,7 +97,7 @@ def test_every_header_has_a_scope_every_checkbox_a_label_and_ids_are_different(t
 def test_cells_hold_their_values_and_tooltips_with_both_intervals_and_the_difference(table):
     cells = Elements(table_formats.to_html(table)).of("td")
     values = [entry for entry in cells if "data-value" in entry]
-    assert [entry["data-value"] for entry in values[:3]] == ["97.0000", "20.0000", "10.0000"]
+    assert [entry["data-value"] for entry in values[:4]] == ["97.0000", "5.0000", "20.0000", "10.0000"]
     assert values[7]["data-value"] == "60.2500"
     # Wilson, by hand: (0.2 + z²/200 ± z √(0.2·0.8/100 + z²/40000)) / (1 + z²/100) with z = 1.95996
     said = "paper: pgd40, L2 1.5: 20.0 %; over 100 images 13.3–28.9 (95 %, Wilson); over the seeds 18.0–22.0; paper 78.41, difference −58.4"
@@ -126,7 +126,7 @@ def test_each_group_has_a_body_of_its_own_with_its_header_first(table):
 
 
 def test_without_published_values_there_is_no_checkbox_for_them(table):
-    bare = Table(1, "", table.columns, tuple(Line(line.technique, "", "", (cell(1),) * 3) for line in table.lines), 100, 1)
+    bare = Table(1, "", table.columns, tuple(Line(line.technique, "", "", (cell(1),) * 3, cell(1)) for line in table.lines), 100, 1)
     html = table_formats.to_html(bare)
     assert 'id="show-published"' not in html and 'id="show-intervals"' in html
     assert "1 seed.</strong>" in html

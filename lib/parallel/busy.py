@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import TypeVar
 
 import psutil
@@ -19,7 +20,7 @@ def overlook_the_dead() -> None:
 
     By itself it takes a process for alive until its parent has noticed its end: in a container there is often nobody who does.
     """
-    rwlock.psutil.pid_exists = lives
+    rwlock.psutil = SimpleNamespace(pid_exists=lives)
 
 
 def lives(pid: int) -> bool:

@@ -85,15 +85,17 @@ def _work(root: Path, job: Job, planned: Plan, board: Board, table: Table, watch
 
 
 def _looks(root: Path, view: View) -> Callable[[], None]:
-    """What is done every half second: show the board and, now and then, record what is done."""
-    last = time.monotonic()
+    """What is done every half second: show the board and, now and then, record what is done, for at most a tenth of the time."""
+    due = time.monotonic() + SECONDS_BETWEEN_RECORDS
 
     def look() -> None:
-        nonlocal last
+        nonlocal due
         view.look()
-        if time.monotonic() - last > SECONDS_BETWEEN_RECORDS:
+        began = time.monotonic()
+        if began >= due:
             lockfile.gather(root)
-            last = time.monotonic()
+            ended = time.monotonic()
+            due = ended + max(SECONDS_BETWEEN_RECORDS, 9 * (ended - began))
 
     return look
 

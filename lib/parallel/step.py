@@ -39,6 +39,7 @@ def reproduce(stage: str, reads: Sequence[str] | None, entries: lockfile.Entries
 
 
 def main() -> None:
+    """Read what is asked, wait for other processes with the same stage, and end with DVC's exit status."""
     busy.overlook_the_dead()
     given = json.load(sys.stdin)
     lifetime.end_with(given["parent"])
