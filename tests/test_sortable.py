@@ -100,7 +100,9 @@ def test_cells_hold_their_values_and_tooltips_with_both_intervals_and_the_differ
     assert [entry["data-value"] for entry in values[:4]] == ["97.0000", "5.0000", "20.0000", "10.0000"]
     assert values[10]["data-value"] == "60.2500"
     # Wilson, by hand: (0.2 + z²/200 ± z √(0.2·0.8/100 + z²/40000)) / (1 + z²/100) with z = 1.95996
-    said = "paper: pgd40, L2 1.5: 20.0 %; over 100 images [13.3, 28.9] (95 %, Wilson); over the seeds 18.0–22.0; paper 78.41, difference −58.4"
+    said = (
+        "paper: pgd40, L2 1.5: 20.0 %; over 100 images [13.3, 28.9] (95 %, Wilson); over the seeds 18.0–22.0; paper 78.41, difference −58.4"
+    )
     assert values[2]["title"] == said
     assert values[0]["title"].startswith("clean: 97.0 %; over 100 images")
     assert "seeds" not in values[3]["title"] and "paper 7" not in values[3]["title"]
