@@ -149,13 +149,14 @@ def _process(workspace: Path, log: Path, asked: dict[str, Any], own: dict[str, s
         process.stdin.write(json.dumps(asked | {"parent": os.getpid()}).encode())
         process.stdin.close()
         last = None
-        while process.poll() is None:
-            line = _last_line(log, start)
+        while True:
+            try:
+                return process.wait(SECONDS_BETWEEN_LOOKS)
+            except subprocess.TimeoutExpired:
+                line = _last_line(log, start)
             if line != last:
                 tell(line)
             last = line
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-    return process.returncode
 
 
 def _last_line(log: Path, start: int) -> str:
