@@ -19,7 +19,8 @@ from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
 
 Entries = dict[str, dict[str, Any]]
 NAME = "dvc.lock"
-NOTES = Path(".dvc/tmp/parallel/entries")
+STATE = Path(".dvc/tmp/parallel")  # what parallel runs keep for themselves, below a workspace
+NOTES = STATE / "entries"
 
 
 def note_aside() -> None:
@@ -71,7 +72,8 @@ def arrange(root: Path, before: Iterable[str], order: Iterable[str]) -> None:
     with _locked(root):
         for file, names in _by_file(wanted).items():
             recorded = list(_recorded(root / file))
-            arranged = sorted(recorded, key=lambda name: names.index(name) if name in names else len(names))
+            places = {name: place for place, name in enumerate(names)}
+            arranged = sorted(recorded, key=lambda name: places.get(name, len(places)))
             if arranged != recorded:
                 with _rewritten(root / file) as data:
                     for name in arranged:

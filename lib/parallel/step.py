@@ -15,8 +15,6 @@ from dvc.cli import main as dvc
 from lib.base import lifetime
 from lib.parallel import busy, lockfile
 
-STATE = Path(".dvc/tmp/parallel")
-
 
 def reproduce(stage: str, reads: Sequence[str] | None, entries: lockfile.Entries, force: bool) -> int:
     """Run `stage` unless it is up to date or in the run cache, in the current folder; DVC's exit status.
@@ -43,9 +41,9 @@ def main() -> None:
     busy.overlook_the_dead()
     given = json.load(sys.stdin)
     lifetime.end_with(given["parent"])
-    STATE.mkdir(parents=True, exist_ok=True)
+    lockfile.STATE.mkdir(parents=True, exist_ok=True)
     # Two runs that came to the same stage take turns: the second finds it done.
-    with open(STATE / f"{given['stage'].replace(os.sep, '_')}.lock", "w") as turn:
+    with open(lockfile.STATE / f"{given['stage'].replace(os.sep, '_')}.lock", "w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         sys.exit(reproduce(given["stage"], given["reads"], given["entries"], given["force"]))
 
