@@ -5,7 +5,6 @@ import importlib
 import json
 import shlex
 import shutil
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
+from members import built_once
 from project import copy, edited, shrink, start
 from ruamel.yaml import YAML
 
@@ -46,9 +46,16 @@ def in_order(folder: Path) -> list[PipelineStage]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict]]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, set[tuple]]]:
     """A project whose whole DAG has run, and what each stage read of params.yaml."""
-    folder = copy(tmp_path_factory.mktemp("built"))
+    place = built_once(tmp_path_factory, "stages", build)
+    read = json.loads((place / "read.json").read_text())
+    return place / "project", {stage: {tuple(path) for path in paths} for stage, paths in read.items()}
+
+
+def build(place: Path) -> None:
+    (place / "project").mkdir()
+    folder = copy(place / "project")
     quick = YAML(typ="safe").load((folder / "params.yaml").read_text())
     shrink(folder)
     with edited(folder) as document:
@@ -70,7 +77,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
             patch.setattr(params, "value", lambda *path, keys=keys: keys.add(path) or plain(*path))
             result = invoke(stage.cmd)
             assert result.exit_code == 0, f"{stage.cmd}\n{result.output}"
-    yield folder, read
+    (place / "read.json").write_text(json.dumps({stage: sorted(paths) for stage, paths in read.items()}))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,44 +23,56 @@ stages:
     deps: [toy_work.py]
     outs: [data/images.txt]
   train:
-    matrix: {row: [a, b], seed: [0, 1]}
-    cmd: python toy_work.py models/${item.seed}/${item.row} data/images.txt
+    matrix: {{row: [a, b], seed: {seeds}}}
+    cmd: python toy_work.py models/${{item.seed}}/${{item.row}} data/images.txt
     deps: [data/images.txt, toy_work.py]
-    params: ["rows.${item.row}"]
-    outs: ["models/${item.seed}/${item.row}"]
+    params: ["rows.${{item.row}}"]
+    outs: ["models/${{item.seed}}/${{item.row}}"]
   measure:
-    matrix: {seed: [0, 1]}
-    cmd: python toy_work.py results/${item.seed}.txt models/${item.seed}
-    deps: ["models/${item.seed}"]
-    outs: ["results/${item.seed}.txt"]
+    matrix: {{seed: {seeds}}}
+    cmd: python toy_work.py results/${{item.seed}}.txt models/${{item.seed}}
+    deps: ["models/${{item.seed}}"]
+    outs: ["results/${{item.seed}}.txt"]
   report:
     cmd: python toy_work.py report/index.html results
     deps: [results]
     outs: [report/index.html]
-    metrics: [report/summary.json: {cache: false}]
+    metrics: [report/summary.json: {{cache: false}}]
 """
+SEEDS = (0, 1)
 STAGES = ["prepare", "train@a-0", "train@b-0", "measure@0", "train@a-1", "train@b-1", "measure@1", "report"]
+FEW = ["prepare", "train@a-0", "train@b-0", "measure@0", "report"]  # of one seed
 IGNORED = "/data/\n/models/\n/results/\n/report/*\n!/report/summary.json\n.seen/\n.orders/\n.logs/\n__pycache__/\n.resume/\n"
 AUTHORITY = {"RAY_AUTH_TOKEN": "0" * 32}  # Ray's clusters let in who knows a token; the tests' people have no home in common
+CONFIG = "[core]\n    analytics = false\n"
 RESOURCES = "default: {cpus: 1, gpus: 0, memory: 0}\n"
 
 
-def toy(folder: Path, environment: dict[str, str] | None = None) -> Member:
+def toy(folder: Path, environment: dict[str, str] | None = None, seeds: Sequence[int] = SEEDS) -> Member:
     """The project in `folder`, committed, in which nothing has run."""
     owner = Member(folder / "home", folder / "work", environment=AUTHORITY | (environment or {}))
     owner.folder.mkdir(parents=True)
     shutil.copy(ROOT / "tests/toy_work.py", owner.folder)
-    written = {"dvc.yaml": PIPELINE, "params.yaml": "rows: {a: 1, b: 1}\n", ".gitignore": IGNORED, "resources.yaml": RESOURCES}
+    written = {
+        ".dvc/config": CONFIG,
+        ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+        "dvc.yaml": PIPELINE.format(seeds=list(seeds)),
+        "params.yaml": "rows: {a: 1, b: 1}\n",
+        ".gitignore": IGNORED,
+        "resources.yaml": RESOURCES,
+    }
     for name, text in written.items():
+        (owner.folder / name).parent.mkdir(exist_ok=True)
         (owner.folder / name).write_text(text)
     (owner.folder / "lib").symlink_to(ROOT / "lib")  # where workers look for it
-    owner.do("git init -q -b main && dvc init -q && dvc config core.analytics false && git add -A && git commit -qm start")
+    owner.do("git init -q -b main && git add -A && git commit -qm start")
     return owner
 
 
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Member:
+def finished(tmp_path_factory: pytest.TempPathFactory, seeds: Sequence[int] = SEEDS) -> Member:
     """The project after a serial run, to compare with or to copy, the same one for all tests of a run."""
-    folder = built_once(tmp_path_factory, "toy", lambda place: toy(place).do("dvc repro -q && git add -A && git commit -qm done"))
+    name, run = f"toy{len(seeds)}", "dvc repro -q && git add -A && git commit -qm done"
+    folder = built_once(tmp_path_factory, name, lambda place: toy(place, seeds=seeds).do(run))
     return Member(folder / "home", folder / "work", environment=AUTHORITY)
 
 
@@ -118,7 +130,8 @@ def second_node(address: str, cpus: int) -> Iterator[None]:
 
 @contextmanager
 def _started(cpus: int, options: list[str], environment: dict[str, str] | None) -> Iterator[None]:
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--num-cpus={cpus}", "--disable-usage-stats", *options]
+    fixed = ["--block", "--disable-usage-stats", "--no-monitor", "--include-log-monitor=false"]  # nobody reads what these monitors tell
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *fixed, f"--num-cpus={cpus}", *options]
     own = os.environ | ENVIRONMENT | AUTHORITY | {"RAY_AUTH_MODE": "token"} | (environment or {})
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=own, text=True)
     try:

@@ -27,7 +27,8 @@ def obey(stage: str) -> None:
 def main(out: Path, reads: list[str]) -> None:
     stage = os.environ["DVC_STAGE"]
     Path(".seen").mkdir(exist_ok=True)
-    given = [os.environ.get(name, default) for name, default in (("CUDA_VISIBLE_DEVICES", ""), ("OMP_NUM_THREADS", ""), ("PROCESSES", "1"))]
+    asked = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "PROCESSES"), ("none", "none", "1")
+    given = [os.environ.get(name) or default for name, default in zip(*asked)]
     with (Path(".seen") / stage).open("a") as seen:
         seen.write(" ".join([str(os.getpid()), *given]) + "\n")
     obey(stage)

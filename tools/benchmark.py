@@ -1,33 +1,41 @@
 """Rebuild everything in a fresh clone with an empty cache and print where the time went.
 
 The clone is made from the last commit of this checkout, in a temporary folder that is removed afterwards. For each kind of stage:
-how many instances ran, seconds of work, and seconds lost to starting a process; and what DVC itself took beside them.
+how many instances ran, seconds of work, and seconds lost to starting a process; and what DVC itself took beside them. With --workers
+the same is done again in a second clone, by `python -m tools.parallel`, and dvc.lock, which holds a digest of every result, is compared.
 """
 
 import json
 import os
 import platform
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 import pandas as pd
+from ruamel.yaml import YAML
 
 
 @click.command(help=__doc__)
 @click.option("--csv", "csv", type=click.Path(path_type=Path), help="Also write one line per stage instance to this file.")
-def main(csv: Path | None) -> None:
-    root = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True).stdout.strip()
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        clone = Path(folder) / "clone"
-        subprocess.run(["git", "clone", "--quiet", root, str(clone)], check=True)
+@click.option("--workers", type=click.IntRange(min=2), help="Rebuild with so many stages at a time as well.")
+def main(csv: Path | None, workers: int | None) -> None:
+    with _clone() as clone:
         seconds, instances = rebuild(clone)
         again = _seconds(["dvc", "repro", "--quiet"], clone, dict(os.environ))
+        lock = digests(clone)
     if csv is not None:
         instances.to_csv(csv, index=False)
     click.echo(describe(instances, seconds, again))
+    if workers is not None:
+        with _clone() as clone:
+            together = _seconds([sys.executable, "-m", "tools.parallel", "--workers", str(workers)], clone, dict(os.environ))
+            click.echo(compare(seconds, together, workers, lock, digests(clone)))
 
 
 def rebuild(clone: Path) -> tuple[float, pd.DataFrame]:
@@ -54,6 +62,35 @@ def describe(instances: pd.DataFrame, seconds: float, again: float) -> str:
             f"dvc repro again     {again:6.1f} s, nothing to do",
         ]
     )
+
+
+def digests(clone: Path) -> dict[str, dict[str, str]]:
+    """Stage -> path -> digest of what it made, as dvc.lock has them."""
+    recorded = YAML(typ="safe").load(clone / "dvc.lock")["stages"]
+    return {stage: {out["path"]: out["md5"] for out in entry.get("outs", [])} for stage, entry in recorded.items()}
+
+
+def compare(seconds: float, together: float, workers: int, serial: dict[str, dict], parallel: dict[str, dict]) -> str:
+    """Two lines: how much faster many stages at a time are, and whether they made the same.
+
+    >>> print(compare(90.0, 60.0, 2, {"a": {"x": "1"}}, {"a": {"x": "1"}}))
+    2 at a time           60.0 s, 1.50 times as fast
+    results             the same digests of all 1 files and folders
+    """
+    paths = sum(map(len, serial.values()))
+    differing = sorted(stage for stage in serial.keys() | parallel.keys() if serial.get(stage) != parallel.get(stage))
+    told = f"different digests from {', '.join(differing)}" if differing else f"the same digests of all {paths} files and folders"
+    return f"{f'{workers} at a time':<19} {together:6.1f} s, {seconds / together:.2f} times as fast\n{'results':<19} {told}"
+
+
+@contextmanager
+def _clone() -> Iterator[Path]:
+    """A fresh clone of the last commit, with an empty cache."""
+    root = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True).stdout.strip()
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        clone = Path(folder) / "clone"
+        subprocess.run(["git", "clone", "--quiet", root, str(clone)], check=True)
+        yield clone
 
 
 def _seconds(call: list[str], folder: Path, environment: dict[str, str]) -> float:

@@ -45,7 +45,10 @@ def main() -> None:
     # Two runs that came to the same stage take turns: the second finds it done.
     with open(lockfile.STATE / f"{given['stage'].replace(os.sep, '_')}.lock", "w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        sys.exit(reproduce(given["stage"], given["reads"], given["entries"], given["force"]))
+        status = reproduce(given["stage"], given["reads"], given["entries"], given["force"])
+        if status == 0 and given["record"] is not None:
+            Path(given["record"]).write_text(json.dumps(lockfile.entries(Path.cwd(), [given["stage"]])), encoding="utf-8")
+        sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -89,13 +89,15 @@ def run(
         name: entry for name, entry in given.items() if name in reads
     }
     tell(stage, {"began": True, "node": node, "log": str(log)})
-    asked = {"stage": stage, "reads": list(reads) if job.remote else None, "entries": entries, "force": job.force}
+    asked: dict[str, Any] = {"stage": stage, "reads": None, "entries": entries, "force": job.force, "record": None}
+    record = log.with_suffix(".json")  # of dvc.lock, for clones elsewhere
+    asked |= {"reads": list(reads), "record": str(record)} if job.remote else {}
     status = _process(workspace, log, asked, own, lambda line: tell(stage, {"line": line}))
     said = log.read_text(encoding="utf-8", errors="replace")
     state = _state(said, stage) if status == 0 else "failed"
     tail = tuple(line for line in said.splitlines() if line.strip())[-LAST_LINES:]
     because = "" if status == 0 else f"exit status {status}"
-    entry = _entry(workspace, stage) if job.remote and status == 0 else {}
+    entry = json.loads(record.read_text(encoding="utf-8")) if job.remote and status == 0 else {}
     return Outcome(stage, state, time.monotonic() - began, node, str(log), because, tail, entry, shared)
 
 
@@ -171,10 +173,3 @@ def _state(said: str, stage: str) -> str:
     ran, cached = said.rfind(f"Running stage '{stage}'"), said.rfind(f"Stage '{stage}' is cached")
     unchanged = said.rfind(f"Stage '{stage}' didn't change")
     return {ran: "ran", cached: "cached", unchanged: "unchanged"}[max(ran, cached, unchanged)]
-
-
-def _entry(workspace: Path, stage: str) -> dict[str, Any]:
-    code = "import json, sys; from pathlib import Path; from lib.parallel import lockfile\n"
-    code += "print(json.dumps(lockfile.entries(Path.cwd(), sys.argv[1:])))"
-    done = subprocess.run([sys.executable, "-c", code, stage], cwd=workspace, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
