@@ -59,7 +59,7 @@ beyond: env  ## Train what the paper left out: norm against direction, distillat
 matched: env  ## Give every method the same validation loss, by a search for its strength
 
 audit beyond matched:
-	dvc repro studies/$@/dvc.yaml
+	python -m tools.parallel $(if $(WORKERS),--workers $(WORKERS)) studies/$@/dvc.yaml
 	python -m tools.publish $@
 	dvc repro
 

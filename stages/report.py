@@ -32,6 +32,7 @@ from lib.report import (
     network_figures,
     networks,
     origins,
+    overview,
     page,
     picker,
     published_folder,
@@ -46,11 +47,13 @@ from lib.report import (
     vega,
     worst_case,
 )
+from lib.report.charts import glance as glance_chart
 from lib.report.charts.looks import looks
 from lib.report.claims import Claim
 from lib.report.contrasts import Contrast
 from lib.report.effects import Change
 from lib.report.environments import Records
+from lib.report.experiments import Answer
 from lib.report.figures import Picture
 from lib.report.gate import Gate
 from lib.report.origins import Notice
@@ -85,14 +88,25 @@ class Findings:
     records: Records
     origin: Notice
     networks: pd.DataFrame
+    answers: list[Answer]
 
     @staticmethod
     def of(evidence: Evidence, published: dict[str, Published], records: Records) -> "Findings":
         """All findings of the evidence, and of what has been published."""
-        judged, compared = gate.gate(evidence), contrasts.contrasts(evidence)
-        own = tables.build(evidence), judged, compared, claims.claims(evidence, published.get("beyond")), survival.survival(evidence)
+        left, changes = survival.survival(evidence), studies.effects_of(published)
+        threat = next(iter(series.headline_columns(evidence).values()))
         return Findings(
-            *own, published, studies.effects_of(published), records, origins.notice(evidence, records), networks.networks(evidence)
+            tables.build(evidence),
+            gate.gate(evidence),
+            contrasts.contrasts(evidence),
+            claims.claims(evidence, published.get("beyond")),
+            left,
+            published,
+            changes,
+            records,
+            origins.notice(evidence, records),
+            networks.networks(evidence),
+            experiments.answers(left, published, changes, threat),
         )
 
 
@@ -156,11 +170,9 @@ def write(evidence: Evidence, found: Findings, train: Split, places: Places, fol
 
 def judged(evidence: Evidence, found: Findings, black: black_box.Table) -> page.Judged:
     """What the page puts into words."""
-    threat = next(iter(series.headline_columns(evidence).values()))
-    answers = experiments.answers(found.survival, found.published, found.effects, threat)
     studied = {name: len(changes) for name, changes in found.effects.items()}
     said = highlights.words(found.published["beyond"]) if "beyond" in found.published else []
-    return page.Judged(found.table, found.survival, found.gate, black, found.claims, found.contrasts, answers, said, studied)
+    return page.Judged(found.table, found.survival, found.gate, black, found.claims, found.contrasts, found.answers, said, studied)
 
 
 def parts(evidence: Evidence, found: Findings, train: Split, places: Places, folder: Path) -> page.Parts:
@@ -168,11 +180,16 @@ def parts(evidence: Evidence, found: Findings, train: Split, places: Places, fol
     first, rows = str(seeds()[0]), looks(evidence)
     targets, maps = places.targets / first, None if places.maps is None else places.maps / first
     charts = figure_list.panels(evidence, found.networks, networks.over_images(places.gradients, evidence.seeds), rows)
+    threat = next(iter(series.headline_columns(evidence).values())).threat
+    glance = overview.frame(evidence, overview.rows(evidence, found.survival))
     return page.Parts(
         table=table_formats.to_html(found.table),
+        glance=figure_list.section(
+            [overview.picture(evidence, found.survival, folder)], {"overview": glance_chart.panel(glance, rows, threat)}, folder
+        ),
         figures=figure_list.section(draw(evidence, found, train, targets, folder), charts, folder),
         gallery=picker.section(evidence, train, targets, maps),
-        further=further.section(found.published, found.effects, folder, survival.lead_over(found.survival, "permuted")),
+        further=further.section(found.published, found.effects, folder, found.answers),
         origin=origins.below_table(found.origin),
         environments=origins.section(found.records),
         style=vega.style(rows),

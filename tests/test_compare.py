@@ -1,96 +1,30 @@
 """Several revisions side by side: what is read from where, known differences with their intervals, one sentence for anything wrong."""
 
 import csv
-import json
-import re
 import shutil
 from pathlib import Path
 
+import compare_project
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from compare_project import IMAGES, compared, stands, write
 from dvc.repo import Repo
 from project import run
 
 from lib.compare.differences import change, unpaired
 from lib.compare.scores import Scores
-from lib.evaluation import outcome_file
-from lib.evaluation.outcome_file import Outcomes, Record
 from lib.report.columns import Column
-from lib.report.results import COLUMNS
 from lib.report.statistics import paired
-from tools import compare
 
-IMAGES = 40
-THREAT = {"norm": "linf", "epsilon": 0.2}
 CELL = ("JR", Column("strict", "pgd40", "linf", 0.2))
 
 
-def stands(count: int) -> np.ndarray:
-    return np.arange(IMAGES) < count
-
-
-def write(left: dict[str, int], lambda_j: float = 0.3, digest: str = "d", dataset: str = "shapes") -> None:
-    """A project's parameters and results: of 40 images each row keeps the first so many, under each of two seeds."""
-    document = {
-        **{"seeds": [0, 1], "jr": {"JR": {"lambda_j": lambda_j}}, "threats": {"table": [THREAT | {"step_size": 0.1}]}},
-        **{"rows": {"NR": {"technique": "Standard", "group": None}, "JR": {"technique": "J<R", "group": None}}},
-        "report": {"figure_threat": THREAT | {"semantics": "strict"}},
-    }
-    Path("params.yaml").write_text(json.dumps(document))
-    lines: list[tuple] = []
-    for row, count in left.items():
-        for seed in (0, 1):
-            record = Record("strict", "pgd40", "linf", 0.2, "worst", stands(count)[None])
-            outcomes = Outcomes(dataset, row, seed, "pgd", digest, np.arange(IMAGES), np.zeros(IMAGES, int), stands(38), (record,))
-            outcome_file.write(Path(f"results/attacks/{seed}/{row}.pgd.h5"), outcomes)
-            start = dataset, document["rows"][row]["technique"], seed
-            lines += [(*start, "", "clean", "", "", 38 / 40, 40), (*start, "strict", "pgd40", "linf", 0.2, count / 40, 40)]
-    table("results", COLUMNS, lines)
-    curves = [(document["rows"][row]["technique"], "strict", "linf", radius, 1 - radius) for row in left for radius in (0.0, 0.2)]
-    table("curves", ["technique", "semantics", "norm", "epsilon", "accuracy"], curves)
-    Path("report/summary.json").write_text(json.dumps({"JR": {"label_norm": lambda_j}}))
-
-
-def table(name: str, columns: list[str], lines: list[tuple]) -> None:
-    Path("report").mkdir(exist_ok=True)
-    with Path(f"report/{name}.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([columns, *lines])
-
-
-def commit(folder: Path, tag: str) -> None:
-    with Repo(str(folder)) as repo:
-        repo.add(["results", "report/results.csv"])
-    run("git add -A", folder)
-    run(f"git commit -qm {tag}", folder)
-    run(f"git tag {tag}", folder)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two commits: `before`, and `after` in which JR keeps 28 of 40 images where it kept 20. DVC has the results, Git the rest."""
-    folder = tmp_path_factory.mktemp("project")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        run("git init -q", folder)
-        run("dvc init -q", folder)
-        run("dvc config core.analytics false", folder)
-        write({"NR": 4, "JR": 20})
-        commit(folder, "before")
-        write({"NR": 4, "JR": 28}, lambda_j=0.5)
-        commit(folder, "after")
-    return folder
-
-
 @pytest.fixture
-def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    made = compare_project.made(tmp_path_factory.getbasetemp() / "compared")
     folder = shutil.copytree(made, tmp_path / "project", symlinks=True)
     monkeypatch.chdir(folder)
     return folder
-
-
-def compared(*words: str) -> Result:
-    return CliRunner().invoke(compare.main, words)
 
 
 def lines() -> dict[tuple[str, ...], dict[str, str]]:
@@ -115,14 +49,6 @@ def test_the_row_that_changed_is_named_with_its_difference_paired_by_image(proje
         float(found["p"]) == float(found["p_holm"]) == pytest.approx(2 * 0.5**8, rel=1e-3)
     )  # eight images in one direction, none in the other
     assert lines()["NR", "pgd40", "after"]["difference"] == "0.0" and lines()["JR", "pgd40", "before"]["difference"] == ""
-
-
-def test_the_page_shows_parameters_and_results_that_differ_and_loads_nothing(project):
-    compared("before", "after")
-    page = Path("comparison/index.html").read_text()
-    assert '<code>jr.JR.lambda_j</code></th><td class="left">0.3</td><td class="left">0.5</td>' in page
-    assert "<code>JR.label_norm</code>" in page and "J&lt;R" in page and "J<R" not in page
-    assert not re.search(r"(?:src|href)=\"(?!data:|#|comparison\.csv)|url\((?!#)|@import", page.replace('xlink:href="#', ""))
 
 
 def test_results_come_from_the_cache_and_the_workspace_stays_as_it_is(project):
@@ -165,6 +91,17 @@ def test_other_images_are_not_paired(project):
     write({"NR": 4, "JR": 28}, digest="other")
     assert compared().exit_code == 0
     assert lines()["JR", "pgd40", "workspace"]["interval"] == "unpaired"
+
+
+def test_a_row_is_spoken_of_in_those_revisions_alone_in_which_it_differs(project):
+    write({"NR": 10, "JR": 20})
+    said = compared("before", "after", "workspace").output
+    assert "Of 2 rows 2 differ" not in said and "All 2 rows differ." in said
+    assert [name in said for name in ("J<R at L∞ 0.2, from before to after", "Standard at L∞ 0.2, from before to workspace")] == [
+        True,
+        True,
+    ]
+    assert "Standard at L∞ 0.2, from before to after" not in said and "J<R at L∞ 0.2, from before to workspace" not in said
 
 
 def test_revisions_that_agree_are_said_to(project):

@@ -125,7 +125,7 @@ def test_a_study_answers_by_its_variants_that_are_rows_and_turns_their_sign_roun
     [
         (
             [answer("permuted", 8, False, THIS), answer("permuted", 6, True)],
-            "Both experiments on this page put the maps ahead of the",
+            "Both experiments on this page that ask this put the maps ahead of the",
         ),
         ([answer("permuted", 8, False, THIS), answer("permuted", -6, True)], "disagree in sign: one of two put the maps ahead"),
         ([answer("permuted", -8, True, THIS), answer("permuted", -6, True)], "put the maps behind the same maps"),
@@ -138,15 +138,53 @@ def test_the_second_sentence_says_what_all_experiments_say_together(beaten, answ
     assert ("experiments" in said[1]) == (len(answers) > 1)
 
 
-def test_the_third_sentence_is_limited_to_this_size_where_a_larger_run_says_the_opposite(beaten):
+def test_the_third_sentence_is_about_this_run_and_adds_what_larger_runs_say(beaten):
     opposite, same = answer("adversarial", -16, True, all=(-10.0, -16.0)), answer("adversarial", 4, False, all=(9.0, 4.0))
     reversed_, agreeing, alone = (short_answer.sentences(beaten, others)[2] for others in ([opposite], [same], []))
-    assert reversed_.startswith("It beats adversarial training at this size and at L∞ 0.2 only: +")
+    start = f"{beaten.ours} beats adversarial training in this run, at L∞ 0.2: +"
+    assert reversed_.startswith(start) and agreeing.startswith(start)
     assert reversed_.endswith(
         "; in the larger run big (one seed, 200 images), under the strict attack, adversarial training leads by 10.0–16.0 points."
     )
-    assert agreeing.startswith("It beats adversarial training: +") and agreeing.endswith("it leads by 4.0–9.0 points, within chance.")
+    assert agreeing.endswith("it leads by 4.0–9.0 points, within chance.")
     assert "larger" not in alone
+    assert short_answer.turned(beaten, [opposite, same]) == ["big"] and short_answer.turned(None, [opposite]) == []
+
+
+def test_the_first_sentence_says_what_networks_keep_that_are_trained_without_the_maps(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = survived({"NR": 0.1, "R_smoothgrad": 0.9, "R_smoothgrad_perm100": 0.6, "JR": 0.8})
+    kept = {lead.family: f"{100 * lead.difference.second:.0f} %" for lead in found.leads}
+    assert short_answer.sentences(found)[0].endswith(
+        f" But IR(R,perm,SmG), with the maps’ pixels permuted, keeps {kept['permuted']} and JR, with small gradients and no maps, keeps "
+        f"{kept['jacobian']}."
+    )
+
+
+def test_every_lead_names_its_row_where_they_are_not_all_of_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    second = short_answer.sentences(survived({"R_simple": 0.9, "R_smoothgrad": 0.8, "R_smoothgrad_perm100": 0.6, "NR": 0.1}))[1]
+    assert "(IR(R,SmG) +" in second and "; IR(R,simp) +" in second
+
+
+def test_leads_of_a_larger_run_are_corrected_for_how_many_there_are():
+    """Six images more, of which none is lost: p = 1/64 alone, and three times that among three leads."""
+    report_grid.make(seeds=[0])
+    run = publish_run({"NR": 5, "R_smoothgrad": 50, "R_smoothgrad_perm100": 44, "JR": 45})
+    said = {one.family: one.gap for one in experiments.of_run(run, HERE)}
+    assert said["standard"].certainty == "clear of chance"
+    assert said["permuted"].p == pytest.approx(2 / 64) and said["permuted"].low > 0
+    assert not said["permuted"].clear and said["permuted"].certainty == "clear alone, not after correction"
+
+
+def test_each_study_answers_for_itself():
+    report_grid.make(seeds=[0])
+    for name in ("beyond", "matched"):
+        study_grid.publish(name, study_grid.frame(name, lambda *_: {}))
+    found = published_folder.read(study_grid.PUBLISHED)
+    said = experiments.answers(None, found, studies.effects_of(found), HERE)
+    assert {one.name for one in said if one.family == "jacobian"} == {"beyond", "matched"}
+    assert "study beyond" in question_table.to_html(said, 1) and "study matched" in question_table.to_html(said, 1)
 
 
 @pytest.mark.parametrize(

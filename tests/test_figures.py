@@ -87,7 +87,7 @@ def test_the_security_curves_name_the_row_with_the_largest_area_in_each_norm(tmp
     report_grid.make({"JR": 0.95}, seeds=[0])
     picture = curve_figures.security_figure(report_grid.read(), Path("figures"))
     assert picture is not None
-    assert re.search(r"L2: JR \(\d+\.\d %\), L∞: JR \(\d+\.\d %\)\.$", picture.alt)
+    assert re.search(r"under L2 of JR \(\d+\.\d %\) and .*; under L∞ of JR \(\d+\.\d %\) and .* %\)\.$", picture.alt)
 
 
 def test_without_a_strict_attack_there_are_no_security_curves(tmp_path, monkeypatch):

@@ -25,15 +25,19 @@ def test_where_nothing_fails_the_answer_is_yes():
     assert said(("G1", "pass", "")) == "Yes, as far as these checks can see: none fails."
 
 
+CARE = "Yes, but with care: in 1 of 2 rows the strict attack may leave too many images standing (JR; "
+STRICT_STANDS = "Yes for the strict attack and for all attacks together"
+
+
 @pytest.mark.parametrize(
     ("check", "start", "meaning"),
     [
         (("G1", "fail", "1e-3 outside"), "No: G1 fail in 1 of 2 rows", "it is about every number"),
-        (("G6", "fail", ""), "For the most part: of JR the strict attack’s numbers may be too high (G6).", "it is about the strict attack"),
-        (("G4", "fail", "L∞ 0.2: 10 steps leaves 25.0 %, one walk 31.2 %"), "For the most part: of JR", "a weaker attack broke more"),
-        (("G4", "fail", WEAK), "Yes for the strict attack and for all attacks together", "it is shortened, and its column reads too high"),
-        (("G9", "fail", UPSIDE_DOWN), "Yes for the strict attack and for all attacks together", "so that column reads too high"),
-        (("G9", "fail", AGREEING), "For the most part: of JR", "plain cross-entropy breaks more"),
+        (("G6", "fail", ""), f"{CARE}G6).", "it is about the strict attack"),
+        (("G4", "fail", "L∞ 0.2: 10 steps leaves 25.0 %, one walk 31.2 %"), CARE, "a weaker attack broke more"),
+        (("G4", "fail", WEAK), STRICT_STANDS, "it is shortened, and the AutoAttack columns read too high"),
+        (("G9", "fail", UPSIDE_DOWN), STRICT_STANDS, "so the columns of the paper’s attack read too high"),
+        (("G9", "fail", AGREEING), CARE, "plain cross-entropy breaks more"),
         (("G10", "fail", "the paper's column fails: …"), "Yes for the strict attack", "it is about the columns of the paper’s attack"),
         (("G10", "fail", "12 % of the gradients are zero"), "No: G10", "it is about every number"),
     ],
@@ -44,7 +48,7 @@ def test_a_failing_check_casts_doubt_on_what_it_is_about(check, start, meaning):
 
 
 def test_a_full_autoattack_that_is_weaker_than_the_strict_attack_is_no_matter_of_its_length():
-    assert said(("G4", "fail", WEAK), short=False).startswith("For the most part: of JR")
+    assert said(("G4", "fail", WEAK), short=False).startswith("Yes, but with care: in 1 of 2 rows")
 
 
 def test_warnings_that_few_images_explain_are_told_from_the_others():

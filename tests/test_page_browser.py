@@ -51,7 +51,7 @@ def test_the_page_asks_for_nothing_complains_of_nothing_and_fits_every_width(chr
             opened.page.wait_for_timeout(300)
             assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
             assert opened.page.evaluate(overflowing()) == []
-        assert opened.page.locator("figure.chart svg.marks").count() == 8
+        assert opened.page.locator("figure.chart svg.marks").count() == 9
         assert opened.page.locator("figure.chart.failed").count() == 0
         assert opened.errors == []
         assert [address for address in opened.requests if not address.startswith("data:")] == [index.as_uri()]
@@ -181,7 +181,7 @@ def test_headings_are_in_order_pictures_have_words_and_heads_of_tables_a_scope(p
 def test_without_scripts_every_figure_is_there_as_a_picture(chromium, index):
     with browser.opened(chromium, index, scripts=False) as opened:
         pictures = opened.page.locator("figure.chart .still img")
-        assert pictures.count() == 4
+        assert pictures.count() == 5
         assert all(pictures.nth(place).is_visible() for place in range(4))
         assert not opened.page.locator("figure.chart .drawn").first.is_visible()
 

@@ -75,14 +75,14 @@ def test_the_audit_names_the_switch_that_moves_every_seed_and_calls_the_others_s
     words = " ".join(study_sentences.audit_words(study_sentences.ranked(found)))
     assert f"Of {len(found)} switches one has an interval that excludes no effect" in words
     assert "“Nesterov momentum, teacher and student” (+11.0)" in words
-    assert f"Small at most is the effect of {len(found) - 1}, whose intervals lie within ±5 points" in words
+    assert f"{len(found) - 1} have at most a small effect, with intervals within ±5 points: " in words
     assert study_sentences.ranked(found)[0].variant == "ir_nesterov"
 
 
 def test_a_switch_that_moves_the_seeds_in_both_directions_is_left_open() -> None:
     words = " ".join(study_sentences.audit_words(effects("audit", raised("ir_nesterov", (-20, 3, 20)))))
     assert "none has an interval over the seeds that excludes no effect" in words
-    assert "Of the other one nothing can be said" in words and "+" not in words
+    assert "Undecided: one, half of whose intervals reach" in words and "+" not in words
 
 
 def test_holm_takes_back_what_three_seeds_suggest() -> None:
@@ -277,3 +277,13 @@ def test_the_report_stage_shows_what_is_published_and_writes_its_effects() -> No
     mine = frame[(frame["variant"] == "ir_nesterov") & (frame["measure"] == "robust")]
     assert mine["effect"].item() == 11 and mine["excludes_none"].item() and set(frame["study"]) == {"audit"}
     assert Path("report/figures/audit_effects.svg").is_file()
+
+
+def test_the_audit_is_held_against_the_lead_of_a_study_that_was_measured_alike() -> None:
+    found = study_sentences.ranked(effects("audit", raised("ir_nesterov", (10, 11, 12))))
+    [words] = study_sentences.meaning(found, 10.0, "beyond")
+    assert "one moves robust accuracy by more than the 10.0 points that part the maps from their permuted copies in study beyond" in words
+    assert words.endswith("“Nesterov momentum, teacher and student” (+11.0); the whole interval lies beyond them for none.")
+    assert study_sentences.meaning(found, 5.0, "beyond")[0].endswith("lies beyond them for one.")
+    assert "none with an interval that excludes no effect" in study_sentences.meaning(found, 20.0, "beyond")[0]
+    assert study_sentences.meaning(found, None) == []

@@ -1,4 +1,4 @@
-"""Put several revisions of the project side by side: one page and one table with their accuracies, differences and intervals.
+"""Put several revisions of the project side by side: the report of each on one page, with differences and intervals, and one table.
 
 REVISIONS are what Git or DVC has a name for: commits, branches, tags, experiments, and `workspace`; the first is what the others are
 compared with. Without any: HEAD and workspace. Results come from Git and from DVC's cache or remote; the workspace is not touched.
@@ -12,7 +12,7 @@ import click
 
 from lib.base.command import command
 from lib.base.errors import require
-from lib.compare import figures, page, sentences
+from lib.compare import chart, page, sentences
 from lib.compare.comparison import Comparison, comparison, to_frame
 from lib.compare.revision import WORKSPACE, Revision, read, require_known
 from lib.evaluation.outcome_file import Outcomes
@@ -47,9 +47,7 @@ def gathered(names: tuple[str, ...]) -> list[Revision]:
 def write(compared: Comparison, out: Path) -> None:
     """Page and table, each complete or not at all."""
     with tempfile.TemporaryDirectory() as scratch:
-        picture = Path(scratch) / "curves"
-        drawn = figures.curves(compared, picture)
-        text = page.render(compared, picture.with_suffix(".svg") if drawn else None, drawn)
+        text = page.render(compared, chart.chart(compared, Path(scratch)))
     out.mkdir(parents=True, exist_ok=True)
     _put(out / PAGE, text)
     _put(out / TABLE, to_frame(compared).to_csv(index=False, lineterminator="\n"))

@@ -43,6 +43,10 @@ class Comparison:
         found = dict.fromkeys(column for each in self.scores for _, column in each)
         return [CLEAN, *(column for column in found if column != CLEAN)]
 
+    def without(self, *files: str) -> list[str]:
+        """The names of the revisions that lack one of `files`, fields of `Revision`."""
+        return [revision.name for revision in self.revisions if any(not len(getattr(revision, file)) for file in files)]
+
     @staticmethod
     def _has(row: str, found: dict[Cell, Scores]) -> bool:
         return (row, CLEAN) in found

@@ -3,33 +3,37 @@
 from dataclasses import dataclass
 
 from lib.compare.comparison import Comparison
-from lib.report.columns import NORMS
+from lib.compare.sides import Sides, sides
+from lib.report.columns import NORMS, SEMANTICS
 from lib.report.findings import signed
 
-KEY = ("first", "second", "semantics", "norm", "epsilon")
+_KEY = ("first", "second", "semantics", "norm", "epsilon")
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A contrast by `name`, and under which attack; of every revision the difference with its interval, and the verdict."""
+class Contrast:
+    """What one revision found of a contrast: the difference with its interval, and the verdict."""
 
-    name: str
-    attack: str
-    found: list[tuple[str, str]]
+    interval: str
+    verdict: str
 
-
-def contrasts(compared: Comparison) -> list[Compared]:
-    """The contrasts whose verdict is not the same in all revisions."""
-    frames = [{tuple(line[key] for key in KEY): line for line in revision.contrasts.to_dict("records")} for revision in compared.revisions]
-    shared = [key for key in frames[0] if all(key in frame for frame in frames)]
-    return [_compared(key, [frame[key] for frame in frames]) for key in shared if len({frame[key]["verdict"] for frame in frames}) > 1]
+    @property
+    def look(self) -> str:
+        """The verdict's class in the report's style sheet."""
+        return self.verdict.split(" ")[0]
 
 
-def _compared(key: tuple[str, ...], lines: list[dict[str, str]]) -> Compared:
-    first, second, semantics, norm, epsilon = key
-    return Compared(
-        f"{first} − {second}", f"{semantics}, {NORMS.get(norm, norm)} {epsilon}", [(_interval(line), line["verdict"]) for line in lines]
-    )
+def contrasts(compared: Comparison) -> Sides[tuple[str, str], Contrast]:
+    """The contrasts whose verdict is not the same in all revisions, by their names and attacks."""
+    return sides([_contrasts(revision.contrasts.to_dict("records")) for revision in compared.revisions], lambda one: one.verdict)
+
+
+def _contrasts(lines: list[dict[str, str]]) -> dict[tuple[str, str], Contrast]:
+    return {_named(*(line[key] for key in _KEY)): Contrast(_interval(line), line["verdict"]) for line in lines}
+
+
+def _named(first: str, second: str, semantics: str, norm: str, epsilon: str) -> tuple[str, str]:
+    return f"{first} − {second}", f"{SEMANTICS.get(semantics, semantics)}, {NORMS.get(norm, norm)} {epsilon}"
 
 
 def _interval(line: dict[str, str]) -> str:

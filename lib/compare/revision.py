@@ -20,11 +20,21 @@ from lib.base.errors import InputError, require
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes
 from lib.network import digests
+from lib.report import gate
+from lib.report.gate import Line
 from lib.report.results import COLUMNS, labels
 from lib.report.rows import Row
 
 WORKSPACE = "workspace"
 RESULTS = "report/results.csv"
+# Further tables of report/, in the order of the fields of `Revision`, and the columns that are read.
+TABLES = {
+    "curves": ("technique", "semantics", "attack", "norm", "epsilon", "accuracy"),
+    "contrasts": ("first", "second", "semantics", "norm", "epsilon", "difference", "low_images", "high_images", "verdict"),
+    "environments": (),
+    "claims": ("claim", "sentence", "semantics", "ours", "verdict"),
+    "networks": ("row", "seed", "label_norm", "cosine_reference", "cosine_target"),
+}
 OUTCOMES = ("results/attacks", "results/transfer")
 _LOST = (OSError, DvcException)
 
@@ -33,8 +43,9 @@ _LOST = (OSError, DvcException)
 class Revision:
     """`name` as it was asked for, the first digits of its `commit` (None: the workspace), its parameters and what its report says.
 
-    `rows` is row -> technique, as in the tables. `accuracies` holds report/results.csv with its columns; `curves`, `contrasts` and
-    `environments` are empty where the revision has no such file. `outcomes` are those whose files could be had, `lost` how many not.
+    `rows` is row -> technique, as in the tables. `accuracies` holds report/results.csv with its columns. The other tables, `summary` and
+    `gate` are what the files of these names in report/ hold, and empty where the revision has none, or one of an older form. `outcomes`
+    are those whose files could be had, `lost` how many not.
     """
 
     name: str
@@ -45,7 +56,10 @@ class Revision:
     curves: pd.DataFrame
     contrasts: pd.DataFrame
     environments: pd.DataFrame
+    claims: pd.DataFrame
+    networks: pd.DataFrame
     summary: dict[str, Any]
+    gate: list[Line]
     outcomes: tuple[Outcomes, ...]
     lost: int
 
@@ -78,10 +92,12 @@ def read(repo: Repo, name: str, scratch: Path, known: dict[str, Outcomes]) -> Re
             set(COLUMNS) <= set(accuracies.columns) and len(accuracies) > 0,
             f"expected results in {RESULTS} of {name}, found none in Git, the cache or a remote; run dvc repro there, or dvc fetch -a",
         )
-        curves, contrasts, environments = (_frame(files, f"report/{table}.csv") for table in ("curves", "contrasts", "environments"))
+        tables = (_frame(files, f"report/{table}.csv", columns) for table, columns in TABLES.items())
+        curves, contrasts, environments, claims, networks = tables
+        documents = _document(files, "report/summary.json"), _gate(_document(files, "report/gate.json"))
         outcomes, lost = _outcomes(files, scratch, known)
-        tables = accuracies, curves, contrasts, environments
-        return Revision(name, commit, document, _rows(document), *tables, _summary(files), outcomes, lost)
+        frames = accuracies, curves, contrasts, environments, claims, networks
+        return Revision(name, commit, document, _rows(document), *frames, *documents, outcomes, lost)
 
 
 def require_known(repo: Repo, names: Iterable[str]) -> None:
@@ -126,15 +142,27 @@ def _text(files: Any, path: str) -> str | None:
         return None
 
 
-def _frame(files: Any, path: str) -> pd.DataFrame:
-    """A table as text cells; empty where there is no such file."""
-    lines = list(csv.DictReader(io.StringIO(_text(files, path) or "")))
-    return pd.DataFrame(lines, dtype=str)
+def _frame(files: Any, path: str, columns: Iterable[str] = ()) -> pd.DataFrame:
+    """A table as text cells; empty where there is no such file, or one without these columns."""
+    found = pd.DataFrame(list(csv.DictReader(io.StringIO(_text(files, path) or ""))), dtype=str)
+    return found if set(columns) <= set(found.columns) else pd.DataFrame()
 
 
-def _summary(files: Any) -> dict[str, Any]:
-    found = _text(files, "report/summary.json")
-    return json.loads(found) if found else {}
+def _document(files: Any, path: str) -> dict[str, Any]:
+    """A JSON file; empty where there is none, or none that can be read."""
+    try:
+        found = json.loads(_text(files, path) or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _gate(document: dict[str, Any]) -> list[Line]:
+    """The lines of gate.json; none where it is of another form."""
+    try:
+        return gate.from_json(document).lines
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return []
 
 
 def _outcomes(files: Any, scratch: Path, known: dict[str, Outcomes]) -> tuple[tuple[Outcomes, ...], int]:

@@ -1,7 +1,7 @@
 """What the comparison says, in sentences; every one is chosen by the numbers."""
 
 from lib.compare.comparison import Comparison
-from lib.compare.differences import Change
+from lib.compare.differences import Change, moved
 from lib.compare.revision import Revision
 from lib.report.columns import Column, under
 from lib.report.statistics import CONFIDENCE
@@ -43,9 +43,10 @@ def _at_headline(compared: Comparison, place: int, changes: dict[tuple[str, Colu
     """One sentence per row, for the few or the most changed ones."""
     headline = (compared.revisions[0].params.get("report") or {}).get("figure_threat") or {}
     found: dict[str, list[Change]] = {}
+    differing = moved([changes])
     for (row, column), change in changes.items():
         asked = (column.norm, column.epsilon) == (headline.get("norm"), headline.get("epsilon")) and in_tables(column)
-        if row in compared.moved and asked:
+        if row in differing and asked:
             found.setdefault(row, []).append(change)
     order = sorted(found, key=lambda row: -max(abs(change.difference.points) for change in found[row]))
     names = compared.revisions[0].name, compared.revisions[place].name

@@ -1,4 +1,4 @@
-"""What two revisions were made with: where their parameters, small results and environments differ."""
+"""What the revisions were made with: where their parameters and environments differ."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,23 +19,17 @@ def parameters(revisions: list[Revision]) -> Differing:
     return _differing([dict(_leaves(revision.params)) for revision in revisions])
 
 
-def measures(revisions: list[Revision], rows: list[str]) -> Differing:
-    """The figures of report/summary.json in which the revisions differ, of `rows` alone."""
-    return _differing(
-        [{key: text for row in rows for key, text in _leaves({row: revision.summary.get(row, {})})} for revision in revisions]
-    )
-
-
 def environments(revisions: list[Revision]) -> Differing:
     """What differs between the environments that the results were made in; a revision may have several of each."""
-    frames = [revision.environments for revision in revisions]
-    fields = [name for name in frames[0].columns if name not in ("path", "kind", "stage", "environment")]
-    return _differing([{field: _values(frame, field) for field in fields} for frame in frames])
+    return _differing([_environments(revision.environments) for revision in revisions])
 
 
-def _values(frame: pd.DataFrame, field: str) -> str:
-    found = sorted(set(frame[field]) - {""}) if field in frame else []
-    return ", ".join(found) or ABSENT
+def _environments(frame: pd.DataFrame) -> dict[str, str]:
+    return {field: _values(frame[field]) for field in frame.columns if field not in ("path", "kind", "stage", "environment")}
+
+
+def _values(cells: pd.Series) -> str:
+    return ", ".join(sorted(set(cells) - {""})) or ABSENT
 
 
 def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -47,6 +41,7 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _differing(found: list[dict[str, str]]) -> Differing:
+    """The keys whose values differ; a revision that has nothing at all is not asked."""
     keys = dict.fromkeys(key for one in found for key in one)
     lines = {key: [one.get(key, ABSENT) for one in found] for key in keys}
-    return {key: values for key, values in lines.items() if len(set(values)) > 1}
+    return {key: values for key, values in lines.items() if len({value for value, one in zip(values, found) if one}) > 1}

@@ -114,11 +114,15 @@ def _numbers(parts: list[Contrast], family: int) -> str:
 
 
 def _brief(parts: list[Contrast]) -> str:
-    """`2 better, 0 worse, 3 unclear`, of the first named row; of a single comparison the difference with its interval."""
+    """`2 better, 0 worse, 3 unclear`, of the first named row, and where that is one place; of a single comparison the difference with its
+    interval.
+    """
     if len(parts) == 1:
         return f"{parts[0].difference.interval} points"
     count = Counter(part.verdict for part in parts)
-    return f"{count[SUPPORTED]} better, {count[CONTRADICTED]} worse, {count[CANNOT_TELL]} unclear"
+    threats = {part.column.threat for part in parts}
+    where = f", all at {threats.pop()}" if len(threats) == 1 else ""
+    return f"{count[SUPPORTED]} better, {count[CONTRADICTED]} worse, {count[CANNOT_TELL]} unclear{where}"
 
 
 def _alignment(evidence: Evidence) -> Claim:
@@ -205,7 +209,9 @@ def _distillation(beyond: Published | None) -> Claim:
         one = found.effects[measure]
         words = f"study {beyond.about.name}: “{found.label}” − {found.against}: {one.shown} {one.interval}, {p_value(one.p)}, with Holm’s "
         words += f"correction over all variants of the study: {p_value(one.adjusted)}; one strength of the distillation was tried"
-        findings[semantics] = Finding(_weaker(one), words, images, len(found.seeds), f"{one.shown} {one.interval} points for distillation")
+        size = f"study {beyond.about.name}: {images} images, {len(found.seeds)} seeds; {p_value(one.adjusted)} after Holm’s correction"
+        brief = f"{one.shown} {one.interval} points for distillation ({size})"
+        findings[semantics] = Finding(_weaker(one), words, images, len(found.seeds), brief)
     return replace(claim, findings=findings, reason="")
 
 

@@ -85,17 +85,21 @@ class Effect:
 
     @property
     def interval(self) -> str:
-        """`[−1.2, +7.4]`; nothing where there is none."""
-        return f"[{self.written(self.low)}, {self.written(self.high)}]" if isfinite(self.low) else ""
+        """`[−1.2, +7.4]`; a limit beside no effect has a digit more. Nothing where there is none."""
+        return f"[{self._limit(self.low)}, {self._limit(self.high)}]" if isfinite(self.low) else ""
 
-    def written(self, value: float) -> str:
-        """A number of this effect's kind as people print it."""
+    def written(self, value: float, more: int = 0) -> str:
+        """A number of this effect's kind as people print it, with so many `more` digits."""
         if not isfinite(value):
             return "–"
         if MEASURES[self.measure].ratio:
-            return f"×{value:.2f}" if value < 100 else f"×{value:.0f}"
-        digits = 1 if MEASURES[self.measure].unit == "points" else 2
+            return f"×{value:.{2 + more}f}" if value < 100 else f"×{value:.0f}"
+        digits = (1 if MEASURES[self.measure].unit == "points" else 2) + more
         return signed(round(value, digits) + 0.0, digits)  # the sum makes -0.0 positive
+
+    def _limit(self, value: float) -> str:
+        hidden = value != self.none and self.written(value) == self.written(self.none)
+        return self.written(value, 1 if hidden else 0)
 
 
 @dataclass(frozen=True)

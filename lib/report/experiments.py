@@ -5,7 +5,7 @@ the headline threat model of this run can be held beside each other.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, nan
 
 import numpy as np
@@ -14,11 +14,11 @@ import pandas as pd
 from lib.report.columns import Column, under
 from lib.report.effects import Change
 from lib.report.families import Family, families, permuted_targets
-from lib.report.findings import compared, signed
+from lib.report.findings import between, compared, signed
 from lib.report.opponents import AGAINST, opponents
 from lib.report.published_folder import Published
 from lib.report.rows import Row
-from lib.report.statistics import combined_p, standing
+from lib.report.statistics import CONFIDENCE, combined_p, holm, standing
 from lib.report.survival import Survival
 
 THIS, STUDY, LARGER = "this run", "study", "larger run"
@@ -26,24 +26,32 @@ THIS, STUDY, LARGER = "this run", "study", "larger run"
 
 @dataclass(frozen=True)
 class Gap:
-    """A lead in points, with a 95 % interval (NaN without one) and whether that is clear of chance."""
+    """A lead in points, with a 95 % interval (NaN without one) and whether it is clear of chance, corrected for how many leads its
+    experiment compares. `p`: of a test of the lead alone, where there is one.
+    """
 
     points: float
     low: float
     high: float
     clear: bool
+    p: float = nan
 
     @property
     def interval(self) -> str:
         """`+6.0 [+3.7, +8.2]`; the lead alone where there is no interval."""
-        if not isfinite(self.low):
-            return signed(self.points)
-        return f"{signed(self.points)} [{signed(self.low)}, {signed(self.high)}]"
+        return f"{signed(self.points)} {between(self.low, self.high)}" if isfinite(self.low) else signed(self.points)
+
+    @property
+    def certainty(self) -> str:
+        """In words: also whether it would be clear if nothing else were compared."""
+        alone = self.low > 0 or self.high < 0
+        return "clear of chance" if self.clear else "clear alone, not after correction" if alone else "within chance"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one experiment says of our row `first` against `second`. `all` are its leads in points over every row of that family.
+    """What one experiment says of our row `first` against `second`. `all` are its leads in points over every row of that family; `remark`:
+    what must be known of it.
 
     experiment: its kind, `THIS`, `STUDY` or `LARGER`; name: of the study or run; attack: as it follows "under".
     """
@@ -58,6 +66,7 @@ class Answer:
     second: str
     gap: Gap
     all: tuple[float, ...] = ()
+    remark: str = ""
 
     @property
     def called(self) -> str:
@@ -71,16 +80,14 @@ class Answer:
     @property
     def size(self) -> str:
         """`3 seeds, 128 images`."""
-        return f"{'one seed' if self.seeds == 1 else f'{self.seeds} seeds'}, {self.images} images"
+        return f"{'one seed' if self.seeds == 1 else f'{self.seeds} seeds'}, {self.images} images{self.remark and f', {self.remark}'}"
 
 
 def answers(found: Survival | None, published: dict[str, Published], effects: dict[str, list[Change]], threat: Column) -> list[Answer]:
     """What every experiment says, in the order this run, studies, larger runs; `threat` is the headline threat model."""
     said = [] if found is None else of_this_run(found)
     for name, one in published.items():
-        if one.about.kind == "study":
-            known = {answer.family for answer in said if answer.experiment == STUDY}
-            said += [answer for answer in of_study(one, effects.get(name, []), threat) if answer.family not in known]
+        said += of_study(one, effects.get(name, []), threat) if one.about.kind == "study" else []
     for one in published.values():
         said += of_run(one, threat) if one.about.kind == "run" else []
     return said
@@ -99,7 +106,7 @@ def of_this_run(found: Survival) -> list[Answer]:
 
 def of_study(study: Published, changes: Sequence[Change], threat: Column) -> list[Answer]:
     """The variants that are rows of this project as they are, against the study's row of a robust teacher's targets, under the strict
-    attack; the interval is Student's over the seeds.
+    attack; the interval is Student's over the seeds, and what is clear remains so after Holm's correction over all variants.
     """
     asked = study.document["study"]["threat"]
     if (asked["norm"], asked["epsilon"]) != (threat.norm, threat.epsilon):
@@ -109,7 +116,7 @@ def of_study(study: Published, changes: Sequence[Change], threat: Column) -> lis
         kind, base = (variant_family(variants[name]) for name in (change.variant, change.base))
         if kind in AGAINST and base == "robust":
             one = change.effects["robust"]
-            numbers = Gap(0.0 - one.mean, 0.0 - one.high, 0.0 - one.low, one.clear)
+            numbers = Gap(0.0 - one.mean, 0.0 - one.high, 0.0 - one.low, one.withstands, one.p)
             names = change.against, change.label
             said.append(Answer(kind, STUDY, study.about.name, under("strict"), images, len(change.seeds), *names, numbers))
     return said
@@ -128,7 +135,8 @@ def variant_family(entry: dict) -> Family | None:
 
 def of_run(run: Published, threat: Column) -> list[Answer]:
     """The rows of a run of the whole pipeline, under the strict attack or, without it, the first one that was measured at this threat
-    model; the interval is over the test images, where single images were published.
+    model; the interval is over the test images, where single images were published, and what is clear is so by the interval and by
+    McNemar's test with Holm's correction over these leads.
     """
     rows = {key: Row(**entry) for key, entry in run.document["rows"].items() if entry["threats"] == "table"}
     lines = run.table[(run.table["norm"] == threat.norm) & (run.table["epsilon"] == threat.epsilon) & run.table["row"].isin(rows)]
@@ -146,13 +154,20 @@ def of_run(run: Published, threat: Column) -> list[Answer]:
     known = [row for row in accuracies.index if rows[row].group in (None, "none", group)]
     best = {kind: _best(accuracies[known], kinds, kind) for kind in best if any(kinds[row] == kind for row in known)}
     pair = _pair(run, lines, accuracies)
+    remark = "epoch chosen on test" if run.document.get("training", {}).get("selection") == "leaking_test" else ""
     said = []
     for kind, (first, second) in opponents(best, known, run.document).items():
         leads = tuple(100 * (accuracies[first] - accuracies[row]) for row in known if kinds[row] == kind)
         names = rows[first].technique, rows[second].technique
         sizes = int(lines["n"].min()), lines["seed"].nunique()
-        said.append(Answer(kind, LARGER, run.about.name, under(semantics), *sizes, *names, pair(first, second), leads))
-    return said
+        said.append(Answer(kind, LARGER, run.about.name, under(semantics), *sizes, *names, pair(first, second), leads, remark))
+    return _corrected(said)
+
+
+def _corrected(said: Sequence[Answer]) -> list[Answer]:
+    """With Holm's correction over these answers."""
+    adjusted = holm([one.gap.p for one in said])
+    return [replace(one, gap=replace(one.gap, clear=one.gap.clear and p < 1 - CONFIDENCE)) for one, p in zip(said, adjusted)]
 
 
 def _best(accuracies: pd.Series, kinds: dict[str, Family], kind: Family) -> str:
@@ -174,7 +189,7 @@ def _pair(run: Published, lines: pd.DataFrame, accuracies: pd.Series) -> Callabl
             return Gap(points, nan, nan, False)
         one, other = scores(first), scores(second)
         found = compared(one.mean(0), other.mean(0))
-        certain = one.shape == other.shape and combined_p(standing(one), standing(other)) < 0.05
-        return Gap(points, 100 * found.low, 100 * found.high, bool(found.clear and certain))
+        p = combined_p(standing(one), standing(other)) if one.shape == other.shape else nan
+        return Gap(points, 100 * found.low, 100 * found.high, found.clear, p)
 
     return pair

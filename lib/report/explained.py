@@ -1,7 +1,8 @@
 """What a reader must know before the tables: the data, the attacks, the radius, the reference, and what is counted together."""
 
 from lib.base import params
-from lib.report.columns import Column
+from lib.report.columns import NORMS, Column
+from lib.report.columns import radius as written
 from lib.report.families import is_robust, teacher_targets
 from lib.report.series import headline
 from lib.report.survival import Survival
@@ -33,7 +34,8 @@ def radius() -> str:
     found = headline()
     paper = (found.norm, found.epsilon) == ("linf", 0.2)
     reason = "the paper’s Figure 3a, its test of permuted maps on MNIST, uses it" if paper else "params.yaml names it"
-    return f"The answer is given at this radius because {reason}. At another one the order of the rows may be another."
+    where = f"{NORMS.get(found.norm, found.norm)} {written(found.epsilon)}"
+    return f"The answer is given at {where} because {reason}. At another radius the order of the rows may be another."
 
 
 def reference() -> str:
@@ -55,4 +57,8 @@ def counted(found: Survival | None, contrasts: int, studied: dict[str, int]) -> 
         said.append(f"Orderings that turn round: intervals that hold for all {found.pairs} pairs of rows (Bonferroni).")
     said.append(f"Claims of the paper: Holm’s correction over the {contrasts} comparisons under the same attack.")
     said += [f"Study {name}: Holm’s correction over its {size} variants, measure by measure." for name, size in studied.items()]
-    return [*said, "Every other interval stands for itself: in Table 1, in the figures, attack by attack, and of larger runs."]
+    said.append("Leads of a larger run in the first table of this page: Holm’s correction over these leads.")
+    return [
+        *said,
+        "Every other interval stands for itself: in Table 1, in the figures, attack by attack, and in the tables of larger runs.",
+    ]

@@ -12,6 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from lib.report.columns import SEMANTICS, per_seed
 from lib.report.drawing import INK, MUTED, colours, drawn
 from lib.report.families import families, permuted_targets
+from lib.report.findings import difference
 from lib.report.results import Evidence, labels
 from lib.report.series import headline, headline_columns, permutation
 from lib.report.statistics import t_half_width
@@ -42,7 +43,7 @@ class Picture:
 
 
 def permutation_figure(evidence: Evidence, folder: Path) -> Picture | None:
-    """Figure 3: accuracy, gradient norm and alignment against the fraction of permuted pixels; None without such rows."""
+    """Figure 3: accuracy, gradient norm and cosine against the fraction of permuted pixels; None without such rows."""
     frame = permutation(evidence)
     if frame["fraction"].nunique() < 2:
         return None
@@ -63,23 +64,28 @@ def permutation_figure(evidence: Evidence, folder: Path) -> Picture | None:
             if name == "accuracy":
                 axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
                 _references(axes, evidence)
-    caption = "0 % is the unpermuted target set. Dashed lines in (a): standard training and JR."
+    caption = "0 % is the unpermuted target set. Dashed lines in (a): standard training and JR. Only the axis of (a) starts at zero."
     reading = f"{_band_words(evidence)} Rings are single seeds."
     ends = frame.groupby("fraction")["accuracy"].mean()
     alt = (
         f"Three line charts over the permuted fraction: accuracy goes from {ends.iloc[0]:.0%} to {ends.iloc[-1]:.0%}, with gradient norm "
         "and cosine beside it."
     )
-    title, finding = "Figure 3. What permuting the targets does", _ends(frame, SEMANTICS.get(column.semantics, column.semantics))
+    rows = {share: row for row, share in permuted_targets().items()}
+    apart = difference(evidence, rows[frame["fraction"].max()], rows[frame["fraction"].min()], column).interval
+    title, finding = "Figure 3. What permuting the targets does", _ends(frame, SEMANTICS.get(column.semantics, column.semantics), apart)
     return Picture("fig3_permutation", title, caption, alt, 9.6, finding=finding, reading=reading, dark=True)
 
 
-def _ends(frame: pd.DataFrame, attack: str) -> str:
-    """What becomes of accuracy, norm and alignment from no permuted pixels to all, or to the largest share."""
+def _ends(frame: pd.DataFrame, attack: str, apart: str) -> str:
+    """What becomes of accuracy, norm and cosine from no permuted pixels to all, or to the largest share; `apart`: of accuracy the
+    difference with its interval over images.
+    """
     first, last = (frame[frame["fraction"] == end].mean() for end in (frame["fraction"].min(), frame["fraction"].max()))
     accuracy = f"accuracy goes from {100 * first['accuracy']:.1f} to {100 * last['accuracy']:.1f} % under the {attack}"
-    rest = f"gradient norm from {first['label_norm']:.2f} to {last['label_norm']:.2f}, alignment from {first['cosine']:.2f} to"
-    return f"With {100 * last['fraction']:.0f} % of the pixels permuted {accuracy}, {rest} {last['cosine']:.2f}.".replace("-", "−")
+    rest = f"gradient norm from {first['label_norm']:.2f} to {last['label_norm']:.2f}, cosine with the own target from"
+    rest = f"{rest} {first['cosine']:.2f} to {last['cosine']:.2f}"
+    return f"With {100 * last['fraction']:.0f} % of the pixels permuted {accuracy} ({apart} points), {rest}.".replace("-", "−")
 
 
 def norm_figure(evidence: Evidence, folder: Path) -> Picture:
@@ -138,7 +144,7 @@ def _references(axes: Axes, evidence: Evidence) -> None:
         if kinds[key] in ("standard", "jacobian") and len(values):
             level = float(values.mean())
             axes.axhline(level, color=shades[key], lw=1.2, ls=(0, (4, 2)))
-            axes.annotate(names[key], (1, level), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right",
+            axes.annotate(names[key], (0.125, level), (0, -3), textcoords="offset points", ha="center", va="top",
                           fontsize=8, color=shades[key])  # fmt: skip
     axes.set_ylim(bottom=0)
 

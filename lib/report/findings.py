@@ -37,7 +37,7 @@ class Difference:
     @property
     def interval(self) -> str:
         """`+21.4 [+12.0, +30.1]`, in percentage points."""
-        return f"{signed(self.points)} [{signed(100 * self.low)}, {signed(100 * self.high)}]"
+        return f"{signed(self.points)} {between(100 * self.low, 100 * self.high)}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,16 @@ def signed(value: float, digits: int = 1) -> str:
     ('−4.3', '+0.50')
     """
     return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def between(low: float, high: float) -> str:
+    """An interval in brackets; a limit beside zero has a digit more, so that one sees on which side of it.
+
+    >>> between(3.72, 8.21), between(-0.04, 8), between(0.0, 7.8)
+    ('[+3.7, +8.2]', '[−0.04, +8.0]', '[+0.0, +7.8]')
+    """
+    low, high = (round(limit, 9) + 0.0 for limit in (low, high))
+    return f"[{', '.join(signed(limit, 2 if 0 < abs(limit) < 0.05 else 1) for limit in (low, high))}]"
 
 
 def difference(evidence: Evidence, first: str, second: str, column: Column) -> Difference:

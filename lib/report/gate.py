@@ -129,6 +129,16 @@ def to_json(found: Gate) -> dict[str, dict]:
     }
 
 
+def from_json(document: dict[str, dict]) -> Gate:
+    """What `to_json` wrote."""
+    return Gate(
+        [
+            Line(row, entry["technique"], {int(seed): [_check(check) for check in found] for seed, found in entry["seeds"].items()})
+            for row, entry in document.items()
+        ]
+    )
+
+
 def to_html(found: Gate) -> Markup:
     """The table and what is behind it, as a part of the page, in whose style sheet the colours are."""
     return rendered("gate.html.j2", gate=found, symbols=SYMBOLS)
@@ -142,6 +152,10 @@ def _entry(check: Check) -> dict:
     """One check as JSON has it."""
     entry = {"check" if key == "id" else key: value for key, value in asdict(check).items()}
     return entry | {"value": check.value if check.value is not None and isfinite(check.value) else None}
+
+
+def _check(entry: dict) -> Check:
+    return Check(**{"id" if key == "check" else key: value for key, value in entry.items()})
 
 
 def _number(check: Check) -> str:

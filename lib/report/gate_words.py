@@ -16,7 +16,7 @@ COLUMNS: dict[About, str] = {
     "paper": "the columns of the paper’s attack",
     "autoattack": "the AutoAttack columns",
 }
-SHORT = "the AutoAttack run here is the weaker one: it is shortened, and its column reads too high"
+SHORT = "the AutoAttack run here is the weaker one: it is shortened, and the AutoAttack columns read too high"
 SATURATED = "one walk on plain cross-entropy, the loss of the paper’s attack, leaves more standing than the losses of the strict attack"
 ONE_IMAGE = "(one image)"
 
@@ -68,8 +68,9 @@ def _verdict(found: Sequence[Failure], gate: Gate) -> str:
         count = len({one.row for one in found if one.about == "all"})
         return f"No: {_listed(broken)} fail in {count} of {len(gate.lines)} rows, which puts every number of these rows in doubt."
     if weak:
-        rows = _listed(list(dict.fromkeys(one.row for one in found if one.about == "strict")))
-        return f"For the most part: of {rows} the strict attack’s numbers may be too high ({_listed(weak)})."
+        rows = list(dict.fromkeys(one.row for one in found if one.about == "strict"))
+        but = f"in {len(rows)} of {len(gate.lines)} rows the strict attack may leave too many images standing"
+        return f"Yes, but with care: {but} ({_listed(rows)}; {_listed(weak)})."
     columns = _listed([COLUMNS[about] for about in dict.fromkeys(one.about for one in found)])
     return f"Yes for the strict attack and for all attacks together, which no failing check is about; read {columns} with care."
 
@@ -88,7 +89,11 @@ def _meaning(one: Failure) -> str:
     if one.check.id == "G4":
         return SHORT if one.about == "autoattack" else "a weaker attack broke more than a stronger one"
     if one.check.id == "G9":
-        return f"{SATURATED}, so that column reads too high" if one.about == "paper" else "plain cross-entropy breaks more than the others"
+        return (
+            f"{SATURATED}, so the columns of the paper’s attack read too high"
+            if one.about == "paper"
+            else "plain cross-entropy breaks more than the others"
+        )
     return f"it is about {COLUMNS[one.about]}"
 
 
@@ -102,8 +107,10 @@ def _expected(gate: Gate) -> list[str]:
     kinds = [f"{wide} wide intervals (G16)", f"{single} where a rule finer than one image is broken by exactly one"]
     counted = [words for words in kinds if not words.startswith("0 ")]
     rest = len(warned) - len(few)
-    others = "No other check warns." if rest == 0 else f"{rest} other{'s' if rest > 1 else ''} warn{'s' if rest == 1 else ''}."
-    return [f"To be expected with so few images, and no sign of a fault, are {_listed(counted)}, counted over all networks. {others}"]
+    others = "No other warns." if rest == 0 else f"{rest} other{'s' if rest > 1 else ''} warn{'s' if rest == 1 else ''}."
+    networks = sum(len(line.seeds) for line in gate.lines)
+    start = f"Counted over all {networks} networks, of which the table shows each row’s worst seed, {len(warned)} checks warn."
+    return [f"{start} To be expected with so few images, and no sign of a fault, are {_listed(counted)}. {others}"]
 
 
 def _checks(lines: Iterable[Line]) -> list[tuple[Line, Check]]:

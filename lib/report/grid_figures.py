@@ -40,7 +40,8 @@ def grid_figure(found: pd.DataFrame, folder: Path) -> Picture:
     best = found.groupby(list(WEIGHTS))["robust"].mean()
     place = dict(zip(WEIGHTS, best.idxmax()))
     caption = "Mean over the seeds and, smaller, their standard deviation. Darker is lower. λd = 0 penalises the norm alone, λm = 0 the "
-    caption += "direction alone; at 0 and 0 the network is trained without any penalty."
+    caption += "direction alone; at 0 and 0 the network is trained without any penalty, as Standard is, but from the initial weights "
+    caption += "of the students: how far the two part shows how much chance does."
     alt = f"Three heat maps; robust accuracy is highest, {best.max():.0%}, at λd {place['lambda_d']:g} and λm {place['lambda_m']:g}."
     return Picture("beyond_grid", "Figure 10. Direction against magnitude", caption, alt, 9.6)
 

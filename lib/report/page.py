@@ -6,35 +6,21 @@ Its Content-Security-Policy forbids every request; its charts and sorting are sc
 import re
 from dataclasses import dataclass
 
-import numpy as np
 from markupsafe import Markup
 
 from lib.base import params
 from lib.report import black_box, claim_table, explained, gate, gate_words, question_table, row_names, short_answer, survival, takeaways
 from lib.report.claims import Claim
-from lib.report.columns import Column
 from lib.report.contrasts import Contrast
 from lib.report.experiments import Answer
-from lib.report.findings import answer, standings
+from lib.report.findings import answer
 from lib.report.results import Evidence
 from lib.report.series import headline_columns
-from lib.report.statistics import wilson
 from lib.report.tables import Table
 from lib.report.templates import rendered
 
-ALL = "worst"  # the bar of all attacks together
 # Train images, width and epochs of the paper (Sec. 4.2 and 4.3).
 PAPER = {"mnist5k": (60_000, 1, 100), "mnist": (60_000, 1, 100), "cifar10": (50_000, 10, 200)}
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One accuracy of the overview: a fraction with its 95 % interval over test images."""
-
-    label: str
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +47,7 @@ class Parts:
     """
 
     table: Markup
+    glance: Markup
     figures: Markup
     gallery: Markup
     further: Markup
@@ -96,7 +83,9 @@ def headings(text: str) -> list[tuple[str, str]]:
 def _top(evidence: Evidence, train_images: int, judged: Judged) -> dict[str, object]:
     """The answer, how sure it is, and what was run."""
     found, (images, seeds) = judged.survives, (evidence.images, len(evidence.seeds))
-    sure = short_answer.doubts(found, images, seeds, judged.gate, judged.claims)
+    short = takeaways.shortened(headline_columns(evidence).get("autoattack"))
+    believed = gate_words.sentences(judged.gate, bool(short))[0]
+    sure = short_answer.doubts(found, images, seeds, judged.gate, judged.claims, believed)
     return {
         "short": short_answer.sentences(found, judged.answers) if found else [],
         "questions": question_table.to_html(judged.answers, found.choices) if found else "",
@@ -106,6 +95,8 @@ def _top(evidence: Evidence, train_images: int, judged: Judged) -> dict[str, obj
         "answer": answer(evidence),
         "scale": _scale(evidence, train_images),
         "replica": smaller_than_paper(evidence.dataset, train_images),
+        "turned": short_answer.turned(found, judged.answers),
+        "brief": row_names.brief(evidence, next(iter(headline_columns(evidence).values())).threat),
     }
 
 
@@ -120,8 +111,6 @@ def _sections(evidence: Evidence, judged: Judged) -> dict[str, object]:
         "radius": explained.radius(),
         "attack_words": explained.attacks(columns, short),
         "short": short,
-        "overview": overview(evidence),
-        "bars": {name: column.called for name, column in columns.items()} | {ALL: "all attacks together, image by image"},
         "table": judged.table,
         "black": judged.black,
         "gate": gate.to_html(judged.gate),
@@ -129,6 +118,7 @@ def _sections(evidence: Evidence, judged: Judged) -> dict[str, object]:
         "attacks": _attacks(),
         "claims": claim_table.to_html(judged.claims, judged.contrasts, evidence),
         "taken": words | {"claims": takeaways.of_claims(judged.claims, list(columns))},
+        "chosen_on_test": params.value("training", "selection") == "leaking_test",
         "counted": explained.counted(judged.survives, len(judged.contrasts) // len(columns), judged.studied),
     }
 
@@ -142,22 +132,6 @@ def smaller_than_paper(dataset: str, train_images: int) -> list[str]:
     found = [f"{train_images:,} train images instead of {images:,}"] * (train_images < images)
     found += [f"width {width:g} instead of {wide}"] * (width < wide)
     return found + [f"{trained} epochs instead of {epochs}"] * (trained < epochs)
-
-
-def overview(evidence: Evidence) -> list[tuple[str, str, list[Bar]]]:
-    """Per family of techniques its name, its best row and that row's accuracy under each semantics and under all attacks together."""
-    found, worst = [], survival.worst_scores(evidence)
-    for standing in standings(evidence).values():
-        shares = standing.accuracies | {ALL: float(worst[standing.row].mean())}
-        counts = {name: _tried(evidence, standing.technique, column) for name, column in headline_columns(evidence).items()}
-        bars = [Bar(name, value, *wilson(value, counts.get(name, evidence.images))) for name, value in shares.items()]
-        found.append((standing.name, standing.technique, bars))
-    return found
-
-
-def _tried(evidence: Evidence, technique: str, column: Column) -> int:
-    """On how many images an attack was tried."""
-    return int((~np.isnan(evidence.per_image[technique, column])).sum())
 
 
 def _scale(evidence: Evidence, train_images: int) -> list[tuple[str, str]]:

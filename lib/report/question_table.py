@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from lib.report.experiments import STUDY, THIS, Answer
+from lib.report.experiments import THIS, Answer
 from lib.report.families import Family
 from lib.report.opponents import AGAINST
 from lib.report.templates import rendered
@@ -62,5 +62,4 @@ def together(answers: Sequence[Answer]) -> str:
 
 
 def _head(answer: Answer) -> str:
-    """The column: all studies share one."""
-    return answer.experiment if answer.experiment in (THIS, STUDY) else f"{answer.experiment} {answer.name}"
+    return answer.experiment if answer.experiment == THIS else f"{answer.experiment} {answer.name}"

@@ -70,12 +70,13 @@ def fit(outcome: np.ndarray, predictors: dict[str, np.ndarray]) -> Regression:
 def points(frame: pd.DataFrame) -> pd.DataFrame:
     """One line per variant, means over its seeds, of those attacked in the threat model that most variants are attacked in.
 
-    Columns: variant, group, label, `robust` (percent), `doublings` (log2 of the label norm) and `cosine_reference`. Networks that have
-    learned nothing (`LEARNED`) or have no gradient are left out.
+    Columns: variant, group, label, `robust` (percent), `doublings` (log2 of the label norm) and `cosine_reference`. Variants are left out
+    of which a network has learned nothing (`LEARNED`) or has no gradient.
     """
     usual = frame[["norm", "epsilon"]].value_counts().index[0]
     chosen = frame[(frame["norm"] == usual[0]) & (frame["epsilon"] == usual[1])]
-    chosen = chosen[(chosen["label_norm"] > 0) & (chosen["clean"] >= LEARNED)]
+    working = (chosen["label_norm"] > 0) & (chosen["clean"] >= LEARNED)
+    chosen = chosen[working.groupby(chosen["variant"]).transform("all")]
     lines = chosen.assign(robust=100 * chosen["robust"], doublings=np.log2(chosen["label_norm"]))
     means = lines.groupby(["variant", "group", "label"], sort=False)[[OUTCOME, *PREDICTORS]].mean()
     return means.reset_index().dropna()

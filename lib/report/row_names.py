@@ -23,6 +23,32 @@ def key(evidence: Evidence) -> list[tuple[str, str]]:
     return [*found, *(words for kind, words in rest.items() if kind in present)]
 
 
+def brief(evidence: Evidence, threat: str) -> str:
+    """The same in one sentence, with what the radius `threat` means, for a reader who has not come to the key."""
+    present = {families()[row] for row in evidence.rows}
+    words = {
+        "robust": "IR(R,…) is trained on the saliency maps of a robust teacher (simp: simple gradients, SmG: SmoothGrad)",
+        "non_robust": "IR(NR,…) on those of a non-robust one",
+        "permuted": "perm on maps with their pixels permuted",
+        "jacobian": "JR on small gradients alone",
+        "adversarial": "AT on attacked images",
+    }
+    said = "; ".join(text for kind, text in words.items() if kind in present)
+    return f"{said[:1].upper()}{said[1:]}. Under attack at {threat}, {_ball(threat)}. More: what the names mean, below."
+
+
+def _ball(threat: str) -> str:
+    """What a radius allows.
+
+    >>> _ball("L∞ 0.2"), _ball("L2 1.5")
+    ('every pixel may change by up to 0.2 of its range', 'the whole image may change by a distance of up to 1.5')
+    """
+    norm, _, size = threat.partition(" ")
+    if norm == "L∞":
+        return f"every pixel may change by up to {size} of its range"
+    return f"the whole image may change by a distance of up to {size}"
+
+
 def _teachers(evidence: Evidence) -> tuple[str, str]:
     names = labels(evidence.rows)
     parts = []

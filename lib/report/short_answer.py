@@ -33,18 +33,19 @@ def sentences(found: Survival, answers: Sequence[Answer] = ()) -> list[str]:
     return said + ([_adversarial(by_family["adversarial"], found, answers)] if "adversarial" in by_family else [])
 
 
-def doubts(found: Survival | None, images: int, seeds: int, gate: Gate, claims: list[Claim]) -> list[tuple[str, str]]:
-    """How sure we are: (name, sentence) pairs, about chance, the attacks and the paper's own claims."""
+def doubts(found: Survival | None, images: int, seeds: int, gate: Gate, claims: list[Claim], believed: str) -> list[tuple[str, str]]:
+    """How sure we are: (name, sentence) pairs, about chance, the attacks and the paper's own claims. `believed`: the gate's verdict."""
     low, high = wilson(0.5, images)
     several = f"{seeds} training seeds" if seeds > 1 else "one training seed"
     said = [("Chance", f"{images} test images leave every accuracy uncertain by up to ±{50 * (high - low):.0f} points; {several}.")]
     if found:
         clear = sum(lead.verdict != "not decided" for lead in found.leads)
-        words = f"of the {len(found.leads)} leads that the three sentences name, {clear} are clear of chance"
-        said.append(("Leads", f"{words}, by intervals that hold for all {found.choices} possible pairs of rows together."))
+        words = f"of this run’s {len(found.leads)} leads in the table above, {clear} are clear of chance"
+        pairs = f"all {found.choices} pairs of a row with a robust teacher’s maps and another one"
+        said.append(("Leads", f"{words}, by intervals that hold for {pairs} together."))
         turned = f"{len(found.flips)} of {found.pairs} orderings of two rows turn round"
         said.append(("Attacks", f"{turned} between {under(found.before)} and all attacks together."))
-    return [*said, ("Gate", _gate(gate)), *_claims(claims)]
+    return [*said, ("Gate", f"can the numbers be believed? {believed} {_gate(gate)}"), *_claims(claims)]
 
 
 def reference(found: Survival | None, table: Table) -> list[tuple[str, str]]:
@@ -69,7 +70,18 @@ def _gain(found: Survival, lead: Lead) -> str:
         "not decided": "It is not decided whether training towards a robust network’s saliency maps makes a network harder to fool",
     }[lead.verdict]
     levels = f"{found.ours} still classifies {kept[1]} of the test images correctly, standard training {kept[0]}"
-    return f"{verdict}: with all attacks at {found.threat} together, {levels}{_cost(found)}."
+    return f"{verdict}: with all attacks at {found.threat} together, {levels}{_cost(found)}.{_without(found)}"
+
+
+def _without(found: Survival) -> str:
+    """What networks keep that are trained without what the maps show."""
+    others = {"jacobian": "with small gradients and no maps", "permuted": "with the maps’ pixels permuted"}
+    kept = [f"{lead.technique}, {others[lead.family]}, keeps {_share(lead)}" for lead in found.leads if lead.family in others]
+    return f" But {' and '.join(kept)}." if kept else ""
+
+
+def _share(lead: Lead) -> str:
+    return f"{100 * lead.difference.second:.0f} %"
 
 
 def _cost(found: Survival) -> str:
@@ -90,14 +102,16 @@ def _content(controls: list[Lead], ours: str) -> str:
     else:
         start = "Whether what the maps show matters is not decided by this run: no control is clearly behind"
     same = len({lead.verdict for lead in controls}) == 1
-    each = [f"{_whose(lead, ours)}{_points(lead)} over {OPPONENTS[lead.family]}{'' if same else _chance(lead)}" for lead in controls]
+    several = len({lead.ours or ours for lead in controls}) > 1
+    each = [_against(lead, ours if several else "") + ("" if same else _chance(lead)) for lead in controls]
     chance = ", all within chance" if same and controls[0].verdict == "not decided" else ""
     return f"{start} ({'; '.join(each)}, in points{chance})."
 
 
-def _whose(lead: Lead, ours: str) -> str:
-    """The row that leads, where it is another one of ours."""
-    return "" if lead.ours in ("", ours) else f"{lead.ours} "
+def _against(lead: Lead, ours: str) -> str:
+    """`+9.4 over …`; with `ours`, the best row, also which row leads."""
+    name = f"{lead.ours or ours} " if ours else ""
+    return f"{name}{_points(lead)} over {OPPONENTS[lead.family]}"
 
 
 def _together(answers: Sequence[Answer], family: Family) -> list[str]:
@@ -111,9 +125,11 @@ def _together(answers: Sequence[Answer], family: Family) -> list[str]:
     sizes = ", ".join(f"{signed(answer.gap.points)} in the {answer.experiment} {answer.name}" for answer in others)
     if len(ahead) in (0, len(said)):
         side = "ahead of" if ahead else "behind"
-        agree = f"{_all(len(said))} experiments on this page put the maps {side} {OPPONENTS.get(family, 'them')}"
+        agree = f"{_all(len(said))} experiments on this page that ask this put the maps {side} {OPPONENTS.get(family, 'them')}"
     else:
-        agree = f"The experiments on this page disagree in sign: {number(len(ahead))} of {number(len(said))} put the maps ahead"
+        agree = (
+            f"The experiments on this page that ask this disagree in sign: {number(len(ahead))} of {number(len(said))} put the maps ahead"
+        )
     return [f"{agree}, {number(len(clear))} of them clear of chance ({sizes})."]
 
 
@@ -123,15 +139,22 @@ def _all(count: int) -> str:
 
 def _adversarial(lead: Lead, found: Survival, answers: Sequence[Answer]) -> str:
     verdict = {
-        "survives": "It beats adversarial training",
-        "reversed": "It falls short of adversarial training",
-        "not decided": "Whether it reaches adversarial training is not decided",
-    }[lead.verdict]
-    others = [answer for answer in answers if answer.family == "adversarial" and answer.experiment == LARGER]
-    against = [answer for answer in others if answer.gap.points * lead.difference.points < 0]
-    scope = f" at this size and at {found.threat} only" if against else ""
-    larger = "".join(f"; in the {_larger(answer)}" for answer in others)
-    return f"{verdict}{scope}: {_points(lead)} points against {lead.technique}{_chance(lead)}{larger}."
+        "survives": "{} beats adversarial training",
+        "reversed": "{} falls short of adversarial training",
+        "not decided": "Whether {} reaches adversarial training is not decided",
+    }[lead.verdict].format(lead.ours or found.ours)
+    larger = "".join(f"; in the {_larger(answer)}" for answer in _larger_runs(answers))
+    return f"{verdict} in this run, at {found.threat}: {_points(lead)} points against {lead.technique}{_chance(lead)}{larger}."
+
+
+def turned(found: Survival | None, answers: Sequence[Answer]) -> list[str]:
+    """Larger runs in which this run's lead over adversarial training, or its lag, is the other way round."""
+    leads = [lead for lead in found.leads if lead.family == "adversarial"] if found else []
+    return [answer.name for lead in leads for answer in _larger_runs(answers) if answer.gap.points * lead.difference.points < 0]
+
+
+def _larger_runs(answers: Sequence[Answer]) -> list[Answer]:
+    return [answer for answer in answers if answer.family == "adversarial" and answer.experiment == LARGER]
 
 
 def _larger(answer: Answer) -> str:
@@ -155,7 +178,7 @@ def _gate(gate: Gate) -> str:
     """How many lights of the gate are red or amber."""
     total, counts = sum(gate.counts.values()), gate.counts
     loud = " and ".join(f"{counts[verdict]} {verdict}" for verdict in ("fail", "warn") if verdict in counts)
-    return f"of {total} checks of the attacks and networks, {loud or 'none fails or warns'}."
+    return f"(Of {total} checks of the attacks and networks, {loud or 'none fails or warns'}.)"
 
 
 def _claims(claims: list[Claim]) -> list[tuple[str, str]]:

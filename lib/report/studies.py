@@ -11,6 +11,7 @@ from lib.base.errors import require
 from lib.report import grid_figures, highlights, regression, study_figures, study_sentences
 from lib.report.columns import NORMS, radius
 from lib.report.effects import MEASURES, Change, Effect, changes
+from lib.report.experiments import Answer
 from lib.report.published_folder import Published, provenance
 from lib.report.regression import PREDICTORS, Regression
 from lib.report.templates import inlined, rendered
@@ -63,13 +64,17 @@ def effects_of(published: dict[str, Published]) -> dict[str, list[Change]]:
     return {name: changes(one.table) for name, one in published.items() if one.about.kind == "study"}
 
 
-def audit_section(study: Published, found: list[Change], folder: Path, lead: float | None = None) -> Markup:
-    """The table of all switches, the largest effect on strict robust accuracy first, and its figure; `lead`: the main result, in points."""
+def audit_section(study: Published, found: list[Change], folder: Path, lead: Answer | None = None) -> Markup:
+    """The table of all switches, the largest effect on strict robust accuracy first, and its figure; `lead`: another study's over permuted
+    maps, which counts where it was measured alike.
+    """
     sorted_ = study_sentences.ranked(found)
+    alike = lead is not None and (lead.images, lead.seeds) == (int(study.table["n_attacked"].iloc[0]), int(study.table["seed"].nunique()))
+    meant = study_sentences.meaning(sorted_, lead.gap.points, lead.name) if lead is not None and alike else []
     picture = study_figures.forest_figure(sorted_, folder)
     return rendered(
         "audit.html.j2",
-        words=[*study_sentences.audit_words(sorted_), *study_sentences.meaning(sorted_, lead)],
+        words=[*study_sentences.audit_words(sorted_), *meant],
         changes=sorted_,
         measures={name: measure.title for name, measure in MEASURES.items()},
         picture=picture,

@@ -13,6 +13,7 @@ from lib.report.drawing import INK, MUTED, RULE, drawn
 from lib.report.effects import Change, Effect
 from lib.report.figures import Picture
 from lib.report.regression import Regression
+from lib.report.study_sentences import collapsed
 
 CLEAR, UNCLEAR = "#0b5394", "#98a2b3"
 PANELS = {"robust": ("strict attack", "points"), "clean": ("clean", "points"), "norm": ("gradient norm", "ratio")}
@@ -46,7 +47,7 @@ def scatter_figure(points: pd.DataFrame, found: Regression, folder: Path) -> Pic
     """Robust accuracy of all variants against the norm, against the cosine, and against what both predict."""
     looks = {group: LOOKS[place % len(LOOKS)] for place, group in enumerate(dict.fromkeys(points["group"]))}
     panels = {
-        "(a) Norm of the label’s gradient": 2 ** points["doublings"],
+        "(a) Norm of the label’s gradient, logarithmic": 2 ** points["doublings"],
         "(b) Cosine with the reference": points["cosine_reference"],
         "(c) What both predict, percent": pd.Series(found.fitted, index=points.index),
     }
@@ -56,6 +57,7 @@ def scatter_figure(points: pd.DataFrame, found: Regression, folder: Path) -> Pic
                 mine = points["group"] == group
                 axes.plot(values[mine], points["robust"][mine], shape, color=colour, ms=5, mec="white", mew=0.5, alpha=0.9, label=group)
             axes.set_title(title, loc="left")
+            axes.set_xlabel(title[4:].partition(",")[0].lower())
         left, _, right = figure.axes
         left.set_xscale("log", base=2)
         left.xaxis.set_major_locator(LogLocator(base=2, numticks=7))
@@ -65,7 +67,11 @@ def scatter_figure(points: pd.DataFrame, found: Regression, folder: Path) -> Pic
         ends = [min(right.get_xlim()[0], right.get_ylim()[0]), max(right.get_xlim()[1], right.get_ylim()[1])]
         right.plot(ends, ends, color=MUTED, lw=0.9, ls=(0, (4, 2)), zorder=0, scalex=False, scaley=False)
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=min(7, len(looks)))
-    caption = "One mark per variant, means over the seeds. The dashed line in (c) is a perfect prediction."
+    caption = (
+        "One mark per variant, means over the seeds, coloured by its table below; grid: the cells of Figure 10; references: what the "
+        "others are compared with. Variants of which a network has learned nothing are left out. The dashed line in (c) is a perfect "
+        "prediction."
+    )
     alt = f"Three scatter plots of {len(points)} variants; norm and cosine together explain {found.explained:.0%} of the variance."
     return Picture("beyond_regression", "Figure 11. Robust accuracy, size and direction of gradients", caption, alt, 9.6, dark=True)
 
@@ -84,8 +90,9 @@ def _names(axes: Axes, changes: Sequence[Change]) -> None:
     axes.set_axis_off()
     axes.set_ylim(len(changes) - 0.4, -0.6)
     axes.set_xlim(0, 1)
+    broken = collapsed(changes)
     for place, change in enumerate(changes):
-        axes.text(1, place, change.label, ha="right", va="bottom", fontsize=7.6, color=INK)
+        axes.text(1, place, change.label + (" (collapsed)" if change in broken else ""), ha="right", va="bottom", fontsize=7.6, color=INK)
         axes.text(1, place + 0.04, change.group, ha="right", va="top", fontsize=6.4, color=MUTED)
 
 

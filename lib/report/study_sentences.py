@@ -22,30 +22,34 @@ def audit_words(changes: Sequence[Change]) -> list[str]:
     small = [change for change in changes if change not in clear and within(change.effects["robust"], MARGIN)]
     found = [_clear_words(clear, left, len(changes))]
     if small:
-        whose = "interval lies" if len(small) == 1 else "intervals lie"
-        found.append(f"Small at most is the effect of {number(len(small))}, whose {whose} within ±{MARGIN:g} points: {_names(small)}.")
+        have = "has at most a small effect, with an interval" if len(small) == 1 else "have at most a small effect, with intervals"
+        found.append(f"{number(len(small)).capitalize()} {have} within ±{MARGIN:g} points: {_names(small)}.")
     open_ = [change for change in changes if change not in clear and change not in small]
     if open_:
         width = median(change.effects["robust"].high - change.effects["robust"].mean for change in open_)
         found.append(
-            f"Of the other {number(len(open_))} nothing can be said: half of their intervals reach more than {width:.0f} points "
-            "to either side, so an effect of that size would not have been noticed."
+            f"Undecided: {number(len(open_))}, half of whose intervals reach more than {width:.0f} points to either side, so that an "
+            "effect of that size could have gone unnoticed."
         )
     return [*found, *lost, *_elsewhere(changes)]
 
 
-def meaning(changes: Sequence[Change], lead: float | None) -> list[str]:
-    """What the audit means for the main result: which switches move accuracy by more than our `lead` (points) over the permuted maps."""
+def meaning(changes: Sequence[Change], lead: float | None, study: str = "") -> list[str]:
+    """What the audit means for the main result: which switches move accuracy by more than the `lead` (points) over the permuted maps that
+    another `study` found in the same way.
+    """
     if lead is None:
         return []
     standing = [change for change in changes if change not in collapsed(changes)]
     moving = ranked([change for change in standing if change.effects["robust"].clear and change.effects["robust"].size > abs(lead)])
     start = f"For the main result: of the {number(len(standing))} switches that leave a working network, "
-    than = f"more than the {abs(lead):.1f} points that part the maps from their permuted copies above"
+    than = f"more than the {abs(lead):.1f} points that part the maps from their permuted copies in study {study}, measured alike"
     if not moving:
-        return [f"{start}none clearly moves robust accuracy by {than}."]
+        return [f"{start}none with an interval that excludes no effect moves robust accuracy by {than}."]
+    beyond = [one for one in moving if max(one.effects["robust"].low, -one.effects["robust"].high) > abs(lead)]
     verb = "moves" if len(moving) == 1 else "move"
-    return [f"{start}{number(len(moving))} clearly {verb} robust accuracy by {than}: {_sized(moving)}. There the choice matters as much."]
+    sure = f"whole interval lies beyond them for {number(len(beyond))}" if beyond else "whole interval lies beyond them for none"
+    return [f"{start}{number(len(moving))} {verb} robust accuracy by {than}: {_sized(moving)}; the {sure}."]
 
 
 def collapsed(changes: Sequence[Change]) -> list[Change]:

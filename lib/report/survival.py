@@ -98,12 +98,6 @@ def survival(evidence: Evidence) -> Survival | None:
     )
 
 
-def lead_over(found: Survival | None, family: Family) -> float | None:
-    """Our lead over a family in points; None where there is none to compare with."""
-    leads = [lead.difference.points for lead in found.leads if lead.family == family] if found else []
-    return leads[0] if leads else None
-
-
 def worst_scores(evidence: Evidence) -> dict[str, np.ndarray]:
     """Row of the main table -> in what share of the seeds no attack at the headline threat model broke each image (n,)."""
     threat = headline()

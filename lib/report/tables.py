@@ -177,7 +177,7 @@ def _rank(cells: dict[str, list[Cell]], members: list[str], index: int) -> None:
 def _caption(evidence: Evidence) -> str:
     low, high = wilson(0.5, evidence.images)
     seeds = len(evidence.seeds)
-    over = {1: "one seed", 2: "2 seeds, both values below the mean"}.get(seeds, f"{seeds} seeds, ± 95 % t interval over seeds")
+    over = {1: "one seed", 2: "2 seeds, both values printed underneath"}.get(seeds, f"{seeds} seeds, ± 95 % t interval over seeds")
     return (
         f"Accuracy in percent on {evidence.images} test images of {evidence.dataset}: mean over {over}. "
         f"The images alone leave an uncertainty of up to ±{50 * (high - low):.1f} points (95 %, Wilson). "

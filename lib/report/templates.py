@@ -15,11 +15,18 @@ def rendered(template: str, **values: object) -> Markup:
 
     Filters: `points`, a signed difference; `percent`, a fraction without its sign; `breakable`, a name that may be broken behind commas.
     """
-    loader = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["points"], environment.filters["breakable"] = signed, breakable
-    environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f}"
-    return Markup(environment.get_template(template).render(**values))
+    return Markup(environment().get_template(template).render(**values))
+
+
+def environment(*folders: Path) -> Environment:
+    """Where templates are found: in `folders`, and beside this file."""
+    loader = FileSystemLoader([*folders, Path(__file__).parent])
+    found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    found.filters["points"], found.filters["breakable"] = signed, breakable
+    found.filters["percent"] = lambda fraction: (
+        f"{round(100 * fraction, 6):.1f}"
+    )  # equal shares are printed alike, however they were summed
+    return found
 
 
 def breakable(name: str) -> Markup:

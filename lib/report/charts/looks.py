@@ -70,6 +70,7 @@ def _theme(category: list[str], ink: str, muted: str, rule: str) -> dict[str, An
         "axis": axis,
         "range": {"category": category},
         "text": {"color": ink},
+        "legend": {"labelColor": ink, "labelFontSize": 12, "symbolType": "square"},
         "rule": {"color": muted},
         "style": {"bar": {"color": muted}, "seed": {"stroke": ink}},
     }

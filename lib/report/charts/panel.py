@@ -35,6 +35,7 @@ class Panel:
     """Charts that share their controls, in place of the static `picture` of that name.
 
     legend: the rows that can be switched off, each with what stands behind its name; their names go into the parameter `hidden`.
+    legend_words: what stands above them.
     linked: a parameter that selects points by `fields`, shared by all charts of the panel; "" without one.
     """
 
@@ -44,6 +45,7 @@ class Panel:
     choices: tuple[Choice, ...] = ()
     legend: tuple[tuple[Look, str], ...] = ()
     linked: str = ""
+    legend_words: str = "Rows shown"
 
 
 def hues(looks: Sequence[Look]) -> alt.Scale:

@@ -1,4 +1,4 @@
-"""Figure 3: accuracy, gradient norm and alignment against the permuted fraction, with intervals over seeds and over images."""
+"""Figure 3: accuracy, gradient norm and cosine against the permuted fraction, with intervals over seeds and over images."""
 
 from math import nan
 
@@ -106,7 +106,7 @@ def _drawing(
     layers.append(rings.encode(across, alt.Y(f"{measure}:Q", title="", scale=scale)))
     chart = alt.layer(*(layer.encode(shade(looks)) for layer in layers), data=found)
     if levels is not None and len(levels):
-        chart = alt.layer(chart, *_levels(levels, looks, scale, max(fractions)))
+        chart = alt.layer(chart, *_levels(levels, looks, scale, sum(fractions[:2]) / 2))
     return Drawing(name, title, specification(chart, f"{title[4:]} against the share of permuted pixels.", HEIGHT))
 
 
@@ -114,13 +114,13 @@ def _layer(name: str, part: str) -> alt.Chart:
     return alt.Chart(name=f"{name}_{part}")
 
 
-def _levels(levels: pd.DataFrame, looks: list[Look], scale: alt.Scale, right: float) -> list[alt.Chart]:
-    """Dashed lines with the rows' names at their ends."""
+def _levels(levels: pd.DataFrame, looks: list[Look], scale: alt.Scale, place: float) -> list[alt.Chart]:
+    """Dashed lines with the rows' names below them, at a place across where no marks are."""
     up = alt.Y("accuracy:Q", title="", scale=scale)
     tips = [alt.Tooltip("row:N"), alt.Tooltip("accuracy:Q", format=".1%")]
     line = alt.Chart(levels, name="permutation_level").mark_rule(strokeDash=[4, 3], strokeWidth=1.6)
-    words = alt.Chart(levels, name="permutation_level_name").mark_text(align="right", dy=-7, aria=False)
-    return [line.encode(up, shade(looks), tooltip=tips), words.encode(up, shade(looks), x=alt.datum(right), text="row:N")]
+    words = alt.Chart(levels, name="permutation_level_name").mark_text(dy=10, aria=False)
+    return [line.encode(up, shade(looks), tooltip=tips), words.encode(up, shade(looks), x=alt.datum(place), text="row:N")]
 
 
 def _tips(measure: str) -> list[alt.Tooltip]:

@@ -1,4 +1,4 @@
-"""Robust accuracy against alignment and size of gradients: one mark per trained network, two charts that share a selection."""
+"""Robust accuracy against direction and size of gradients: one mark per trained network, two charts that share a selection."""
 
 from dataclasses import replace
 
@@ -14,12 +14,12 @@ from lib.report.series import headline
 NONE = ""  # no row is chosen
 PICKED = "picked"
 ACROSS = {
-    "cosine_reference": ("Against alignment", "cosine with the reference maps", alt.Scale(zero=False, nice=False, padding=14)),
+    "cosine_reference": ("Against direction", "cosine with the reference maps", alt.Scale(zero=False, nice=False, padding=14)),
     "label_norm": ("Against gradient size", "norm of the label’s gradient (logarithmic)", alt.Scale(type="log", nice=False, padding=12)),
 }
 READING = (
     "One mark per trained network: a row with a seed. Select marks in either chart, or a row in the list, and the same networks stand out "
-    "in both; “all rows” in the list, or a double click, shows all again. If alignment were what matters, the first chart would rise; if "
+    "in both; “all rows” in the list, or a double click, shows all again. If direction were what matters, the first chart would rise; if "
     "size were, the second would fall."
 )
 

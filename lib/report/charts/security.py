@@ -1,5 +1,7 @@
 """Security curves: accuracy against the radius, one chart per norm, every attack, rows that can be switched off."""
 
+from collections.abc import Mapping, Sequence
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -13,9 +15,11 @@ from lib.report.series import areas, curves
 from lib.report.statistics import wilson
 
 STRICT = "strict"
+ROWS = {"row": "row"}
+EACH = "training technique"
 READING = (
-    "Point at a mark for its interval and its images. An axis is true to scale up to where some row is still above chance; radii beyond "
-    "stand at equal steps, where the curves are dotted."
+    "Point at a mark for its interval and its images. An axis is true to scale up to where some row is still above chance under some "
+    "attack; radii beyond stand at equal steps, where the curves are dotted."
 )
 
 
@@ -25,7 +29,7 @@ def panel(evidence: Evidence, looks: list[Look]) -> Panel:
     kinds = {key: words for key, words in zip(frame["kind"], frame["attack"])}
     chosen = next((kind for kind in kinds if kind.startswith(STRICT)), next(iter(kinds)))
     shown = [look for look in looks if look.name in set(frame["row"])]
-    drawings = [_drawing(frame[frame["norm"] == norm], norm, looks, chosen) for norm in dict.fromkeys(frame["norm"])]
+    drawings = [drawing(frame[frame["norm"] == norm], norm, looks, {"kind": chosen}) for norm in dict.fromkeys(frame["norm"])]
     under = areas(evidence).groupby(["technique", "norm"])["area"].mean()
     legend = tuple((look, _areas_of(under, look.name)) for look in shown)
     return Panel("fig6_security", READING, tuple(drawings), (Choice("kind", "Attack", tuple(kinds.items()), chosen),), legend)
@@ -37,12 +41,12 @@ def points(evidence: Evidence) -> pd.DataFrame:
     """
     frame = curves(evidence)
     frame["kind"] = [f"{semantics} {attack}" for semantics, attack in zip(frame["semantics"], frame["attack"])]
-    frame["attack"] = [_called(*kind) for kind in zip(frame["semantics"], frame["attack"])]
+    frame["attack"] = [called(*kind) for kind in zip(frame["semantics"], frame["attack"])]
     recorded = {" ".join(kind): kind for kind in in_columns(evidence.accuracies)}
     counted = [_counted(evidence, line, recorded[line["kind"]]) for line in frame.to_dict("records")]
     frame = frame.assign(**pd.DataFrame(counted, index=frame.index)).rename(columns={"technique": "row", "epsilon": "radius"})
     chance = 1 / len(np.unique(evidence.outcomes[0].labels))
-    parts = [_placed(part, chance) for _, part in frame.groupby("norm", sort=False)]
+    parts = [placed(part, chance) for _, part in frame.groupby("norm", sort=False)]
     return pd.concat(parts, ignore_index=True).round({"accuracy": 4, "low": 4, "high": 4, "place": 4})
 
 
@@ -57,8 +61,11 @@ def _counted(evidence: Evidence, line: dict, kind: tuple[str, str]) -> dict[str,
     return {"n": count, "low": low, "high": high, "interval": interval, "seeds": seeds, "written": radius(line["epsilon"])}
 
 
-def _placed(frame: pd.DataFrame, chance: float) -> pd.DataFrame:
-    """The points of one norm with their places: as far apart as their radii up to the last one at which some row is above chance."""
+def placed(frame: pd.DataFrame, chance: float, lines: Sequence[str] = ("row", "kind")) -> pd.DataFrame:
+    """The points of one norm with their places: as far apart as their radii up to the last one at which some row is above chance.
+
+    lines: the columns that tell one line from another.
+    """
     radii = np.sort(frame["radius"].unique())
     above = frame[(frame["accuracy"] > chance) & (frame["radius"] > 0)]["radius"]
     places = dict(zip(radii, positions(radii, float(above.max()) if len(above) else float(radii[1]))))
@@ -67,29 +74,36 @@ def _placed(frame: pd.DataFrame, chance: float) -> pd.DataFrame:
     if not far.any():
         return frame
     kinds = set(frame[far]["kind"])
-    last = frame[~far & frame["kind"].isin(kinds)].sort_values("radius").groupby(["row", "kind"], sort=False).tail(1)
+    last = frame[~far & frame["kind"].isin(kinds)].sort_values("radius").groupby(list(lines), sort=False).tail(1)
     return pd.concat([frame[~far], pd.concat([last.assign(again=True), frame[far]]).assign(part="far")])
 
 
-def _drawing(frame: pd.DataFrame, norm: str, looks: list[Look], chosen: str) -> Drawing:
+def drawing(
+    frame: pd.DataFrame, norm: str, looks: list[Look], chosen: Mapping[str, str], names: Mapping[str, str] = ROWS, each: str = EACH
+) -> Drawing:
+    """The chart of one norm, a line for each `row` of the lines in which the columns of `chosen` have the values that the page chooses.
+
+    chosen: column -> the value at first. names: the columns that name a line, and what a tip calls them. each: one line in words.
+    """
     written = dict(zip(frame["place"], frame["written"]))
     words = "{" + ", ".join(f"'{place:.4f}': '{text}'" for place, text in written.items()) + "}[format(datum.value, '.4f')]"
     axis = alt.Axis(values=sorted(written), labelExpr=words, grid=False)
     title = f"radius of the {NORMS.get(norm, norm)} ball"
     across = alt.X("place:Q", title=title, axis=axis, scale=alt.Scale(domain=[0, max(written)], nice=False))
     up = alt.Y("accuracy:Q", title="accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
-    kind, hidden = alt.param(name="kind", value=chosen), alt.param(name="hidden", value=[])
+    parameters = [*(alt.param(name=column, value=value) for column, value in chosen.items()), alt.param(name="hidden", value=[])]
     hovered = alt.selection_point(name="hovered", fields=["row"], on="pointerover", clear="pointerout", empty=False)
     name = f"security_{norm}"
     chart = alt.layer(
         _bands(name, across, up, looks, hovered),
         *(_lines(name, part, across, up, looks, hovered) for part in ("near", "far")),
         _marks(name, across, up, looks),
-        _touched(name, across, up).add_params(hovered),
+        _touched(name, across, up, names).add_params(hovered),
         data=frame.drop(columns=["norm", "semantics"]),
     )
-    shown = chart.add_params(kind, hidden).transform_filter("datum.kind === kind && indexof(hidden, datum.row) < 0")
-    return Drawing(name, "", specification(shown, f"Accuracy against the {title}, one line per training technique."))
+    asked = [*(f"datum.{column} === {column}" for column in chosen), "indexof(hidden, datum.row) < 0"]
+    shown = chart.add_params(*parameters).transform_filter(" && ".join(asked))
+    return Drawing(name, "", specification(shown, f"Accuracy against the {title}, one line per {each}."))
 
 
 def _bands(name: str, across: alt.X, up: alt.Y, looks: list[Look], hovered: alt.Parameter) -> alt.Chart:
@@ -116,10 +130,10 @@ def _marks(name: str, across: alt.X, up: alt.Y, looks: list[Look]) -> alt.Chart:
     return chart.encode(across, up, shade(looks), symbol(looks), description="said:N")
 
 
-def _touched(name: str, across: alt.X, up: alt.Y) -> alt.Chart:
+def _touched(name: str, across: alt.X, up: alt.Y, names: Mapping[str, str]) -> alt.Chart:
     """What is not seen but pointed at: around every mark, wide enough for a finger."""
     tips = [
-        alt.Tooltip("row:N", title="row"),
+        *(alt.Tooltip(f"{column}:N", title=words) for column, words in names.items()),
         alt.Tooltip("attack:N", title="attack"),
         alt.Tooltip("written:N", title="radius"),
         alt.Tooltip("accuracy:Q", title="accuracy", format=".1%"),
@@ -138,6 +152,7 @@ def _areas_of(under: pd.Series, name: str) -> str:
     return " · ".join(f"{NORMS.get(norm, norm)} {100 * area:.1f} %" for norm, area in under[name].items())
 
 
-def _called(semantics: str, attack: str) -> str:
+def called(semantics: str, attack: str) -> str:
+    """An attack in words, with its name."""
     group = Column(semantics, attack, "", 0).group
     return group if semantics == "autoattack" else f"{SEMANTICS.get(semantics, semantics)} ({attack})"

@@ -1,0 +1,31 @@
+"""The gate side by side: report/gate.json of every revision, the worst verdict over the seeds as the report shows it."""
+
+from dataclasses import dataclass
+
+from lib.compare.comparison import Comparison
+from lib.compare.revision import Revision
+from lib.compare.sides import Sides, sides
+from lib.report.gate import Cell
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One check of one row."""
+
+    row: str
+    check: str
+
+
+def gates(compared: Comparison) -> Sides[Asked, Cell]:
+    """The checks whose verdict is not the same in all revisions."""
+    return sides([_cells(revision) for revision in compared.revisions], lambda cell: cell.verdict)
+
+
+def _cells(revision: Revision) -> dict[Asked, Cell]:
+    """By the checks' numbers and not by their places: an older gate may have had fewer."""
+    found = {}
+    for line in revision.gate:
+        for number in dict.fromkeys(check.id for checks in line.seeds.values() for check in checks):
+            by_seed = {seed: check for seed, checks in line.seeds.items() for check in checks if check.id == number}
+            found[Asked(line.row, number)] = Cell.of(by_seed)
+    return found
