@@ -191,7 +191,7 @@ def test_each_study_answers_for_itself():
     ("answers", "words"),
     [
         ([answer("jacobian", 3, True), answer("jacobian", 1, False)], "all ahead; clear in 1 of 2"),
-        ([answer("jacobian", -3, True), answer("jacobian", 1, True)], "contradictory: 1 ahead, 1 behind"),
+        ([answer("jacobian", -3, True), answer("jacobian", 1, True)], "contradictory: clear in 2 of 2, 1 ahead and 1 behind"),
         ([answer("jacobian", -3, True), answer("jacobian", 1, False)], "signs differ; clear in 1 of 2"),
         ([answer("jacobian", -3, False), answer("jacobian", 0, False)], "none ahead; clear in 0 of 2"),
     ],
@@ -238,3 +238,12 @@ def test_the_claim_on_distillation_is_decided_by_the_study(points, verdict):
     found = claims._distillation(published_folder.read(study_grid.PUBLISHED)["beyond"])
     assert found.findings["strict"].verdict == found.findings["paper"].verdict == verdict
     assert (found.findings["strict"].images, found.findings["strict"].seeds) == (128, 3)
+
+
+def test_a_variant_that_found_no_matching_strength_answers_nothing():
+    report_grid.make(seeds=[0])
+    table = study_grid.frame("matched", lambda name, *_: {"matched": 0.0 if name == "jr" else 1.0})
+    study_grid.publish("matched", table)
+    found = published_folder.read(study_grid.PUBLISHED)
+    said = experiments.answers(None, found, studies.effects_of(found), HERE)
+    assert {"permuted", "adversarial"} <= {one.family for one in said} and "jacobian" not in {one.family for one in said}

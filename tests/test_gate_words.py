@@ -33,7 +33,7 @@ STRICT_STANDS = "Yes for the strict attack and for all attacks together"
     ("check", "start", "meaning"),
     [
         (("G1", "fail", "1e-3 outside"), "No: G1 fail in 1 of 2 rows", "it is about every number"),
-        (("G6", "fail", ""), f"{CARE}G6).", "it is about the strict attack"),
+        (("G6", "fail", ""), f"{CARE}G6, name).", "it is about the strict attack"),
         (("G4", "fail", "L∞ 0.2: 10 steps leaves 25.0 %, one walk 31.2 %"), CARE, "a weaker attack broke more"),
         (("G4", "fail", WEAK), STRICT_STANDS, "it is shortened, and the AutoAttack columns read too high"),
         (("G9", "fail", UPSIDE_DOWN), STRICT_STANDS, "so the columns of the paper’s attack read too high"),

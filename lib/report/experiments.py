@@ -105,14 +105,18 @@ def of_this_run(found: Survival) -> list[Answer]:
 
 
 def of_study(study: Published, changes: Sequence[Change], threat: Column) -> list[Answer]:
-    """The variants that are rows of this project as they are, against the study's row of a robust teacher's targets, under the strict
-    attack; the interval is Student's over the seeds, and what is clear remains so after Holm's correction over all variants.
+    """The variants that are rows of this project as they are, and fit where the study matches something, against the study's row of a
+    robust teacher's targets, under the strict attack; the interval is Student's over the seeds, and what is clear remains so after Holm's
+    correction over all variants.
     """
     asked = study.document["study"]["threat"]
     if (asked["norm"], asked["epsilon"]) != (threat.norm, threat.epsilon):
         return []
     variants, images, said = study.document["variants"], int(study.table["n_attacked"].iloc[0]), []
+    unfit = set(study.table[study.table["matched"] <= 0]["variant"]) if "matched" in study.table else set()
     for change in changes:
+        if unfit & {change.variant, change.base}:
+            continue
         kind, base = (variant_family(variants[name]) for name in (change.variant, change.base))
         if kind in AGAINST and base == "robust":
             one = change.effects["robust"]

@@ -56,7 +56,10 @@ def counted(found: Survival | None, contrasts: int, studied: dict[str, int]) -> 
         said.append(f"Leads under all attacks together: intervals that hold for {pairs} (Bonferroni).")
         said.append(f"Orderings that turn round: intervals that hold for all {found.pairs} pairs of rows (Bonferroni).")
     said.append(f"Claims of the paper: Holm’s correction over the {contrasts} comparisons under the same attack.")
-    said += [f"Study {name}: Holm’s correction over its {size} variants, measure by measure." for name, size in studied.items()]
+    said += [
+        f"Study {name}: Holm’s correction over its {size} comparisons of a variant with its base, measure by measure."
+        for name, size in studied.items()
+    ]
     said.append("Leads of a larger run in the first table of this page: Holm’s correction over these leads.")
     return [
         *said,

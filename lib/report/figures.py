@@ -64,7 +64,7 @@ def permutation_figure(evidence: Evidence, folder: Path) -> Picture | None:
             if name == "accuracy":
                 axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
                 _references(axes, evidence)
-    caption = "0 % is the unpermuted target set. Dashed lines in (a): standard training and JR. Only the axis of (a) starts at zero."
+    caption = "0 % is the unpermuted target set. Dashed lines in (a): standard training and JR. The axis of (b) need not start at zero."
     reading = f"{_band_words(evidence)} Rings are single seeds."
     ends = frame.groupby("fraction")["accuracy"].mean()
     alt = (

@@ -70,7 +70,8 @@ def _verdict(found: Sequence[Failure], gate: Gate) -> str:
     if weak:
         rows = list(dict.fromkeys(one.row for one in found if one.about == "strict"))
         but = f"in {len(rows)} of {len(gate.lines)} rows the strict attack may leave too many images standing"
-        return f"Yes, but with care: {but} ({_listed(rows)}; {_listed(weak)})."
+        names = {one.check.id: f"{one.check.id}, {one.check.name}" for one in found}
+        return f"Yes, but with care: {but} ({_listed(rows)}; {_listed([names[check] for check in weak])})."
     columns = _listed([COLUMNS[about] for about in dict.fromkeys(one.about for one in found)])
     return f"Yes for the strict attack and for all attacks together, which no failing check is about; read {columns} with care."
 

@@ -56,7 +56,7 @@ def together(answers: Sequence[Answer]) -> str:
     behind = sum(answer.gap.clear and answer.gap.points < 0 for answer in answers)
     signs = {answer.gap.points > 0 for answer in answers}
     if ahead and behind:
-        return f"contradictory: {ahead} ahead, {behind} behind"
+        return f"contradictory: clear in {ahead + behind} of {len(answers)}, {ahead} ahead and {behind} behind"
     agree = ("all ahead" if True in signs else "none ahead") if len(signs) == 1 else "signs differ"
     return f"{agree}; clear in {ahead + behind} of {len(answers)}"
 

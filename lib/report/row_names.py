@@ -16,8 +16,11 @@ def key(evidence: Evidence) -> list[tuple[str, str]]:
     methods = dict.fromkeys(method for row, (_, method) in teacher_targets().items() if row in evidence.rows)
     found += [(", ".join(METHODS[name][0] for name in methods if name in METHODS), _methods(list(methods)))] if methods else []
     if "permuted" in present:
-        shares = ", ".join(f"{100 * share:g} %" for row, share in permuted_targets().items() if share and row in evidence.rows)
-        found.append(("perm", f"the maps with {shares} of their pixels in random places: the same values, no picture"))
+        shares = [100 * share for row, share in permuted_targets().items() if 0 < share < 1 and row in evidence.rows]
+        part = f"; {', '.join(f'perm{share:g}' for share in shares)}: with {', '.join(f'{share:g} %' for share in shares)} of them" * bool(
+            shares
+        )
+        found.append(("perm", f"the maps with all of their pixels in random places: the same values, no picture{part}"))
     rest = {"jacobian": ("JR", "Jacobian Regularization: gradients kept small, no maps (Eq. 13)")}
     rest["adversarial"] = ("AT(…)", "adversarial training: trained on attacked images, at the radius in the brackets")
     return [*found, *(words for kind, words in rest.items() if kind in present)]

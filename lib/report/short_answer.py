@@ -121,8 +121,7 @@ def _together(answers: Sequence[Answer], family: Family) -> list[str]:
         return []
     ahead = [answer for answer in said if answer.gap.points > 0]
     clear = [answer for answer in said if answer.gap.clear]
-    others = [answer for answer in said if answer.experiment != THIS]
-    sizes = ", ".join(f"{signed(answer.gap.points)} in the {answer.experiment} {answer.name}" for answer in others)
+    sizes = ", ".join(_size(answer) for answer in said if answer.experiment != THIS)
     if len(ahead) in (0, len(said)):
         side = "ahead of" if ahead else "behind"
         agree = f"{_all(len(said))} experiments on this page that ask this put the maps {side} {OPPONENTS.get(family, 'them')}"
@@ -131,6 +130,12 @@ def _together(answers: Sequence[Answer], family: Family) -> list[str]:
             f"The experiments on this page that ask this disagree in sign: {number(len(ahead))} of {number(len(said))} put the maps ahead"
         )
     return [f"{agree}, {number(len(clear))} of them clear of chance ({sizes})."]
+
+
+def _size(answer: Answer) -> str:
+    """`+7.0 (clear) in the larger run mnist_cpu`."""
+    clear = " (clear)" if answer.gap.clear else ""
+    return f"{signed(answer.gap.points)}{clear} in the {answer.experiment} {answer.name}{answer.remark and f' ({answer.remark})'}"
 
 
 def _all(count: int) -> str:

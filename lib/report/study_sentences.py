@@ -49,7 +49,8 @@ def meaning(changes: Sequence[Change], lead: float | None, study: str = "") -> l
     beyond = [one for one in moving if max(one.effects["robust"].low, -one.effects["robust"].high) > abs(lead)]
     verb = "moves" if len(moving) == 1 else "move"
     sure = f"whole interval lies beyond them for {number(len(beyond))}" if beyond else "whole interval lies beyond them for none"
-    return [f"{start}{number(len(moving))} {verb} robust accuracy by {than}: {_sized(moving)}; the {sure}."]
+    clear = "whose interval excludes no effect" if len(moving) == 1 else "whose intervals exclude no effect"
+    return [f"{start}{number(len(moving))} {clear} {verb} robust accuracy by {than}: {_sized(moving)}; the {sure}."]
 
 
 def collapsed(changes: Sequence[Change]) -> list[Change]:

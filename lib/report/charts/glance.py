@@ -7,7 +7,9 @@ from lib.report.charts.looks import Look
 from lib.report.charts.panel import Drawing, Panel, shade, specification
 from lib.report.overview import STRONGEST, WEAKEST, strengths
 
-READING = "Stronger colour: harder to withstand; the strongest is an image that none of the attacks fools. Point at a bar for its interval."
+READING = (
+    "From pale to full colour: the attacks in this order; full: all of them together, image by image. Point at a bar for its interval."
+)
 
 
 def panel(found: pd.DataFrame, looks: list[Look], threat: str) -> Panel:

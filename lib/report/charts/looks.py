@@ -12,7 +12,7 @@ DARK_SHADES: dict[Family, tuple[str, ...]] = {
     "standard": ("#9aa1ad", "#c3c8d1"),
     "adversarial": ("#4f9bd9", "#a8d1f7", "#3f86cc"),
     "jacobian": ("#2fb592", "#8fdcc5"),
-    "permuted": ("#e3bd3f", "#f2dd9a", "#b8932a", "#fbf0c9"),
+    "permuted": ("#e3bd3f", "#fbf0c9", "#a9b53c", "#d9a09a"),
     "non_robust": ("#b48ad0", "#dcc3ee", "#9a70c0"),
     "robust": ("#f08a4b", "#ffc09a", "#d95a2b"),
 }

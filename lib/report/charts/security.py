@@ -19,7 +19,7 @@ ROWS = {"row": "row"}
 EACH = "training technique"
 READING = (
     "Point at a mark for its interval and its images. An axis is true to scale up to where some row is still above chance under some "
-    "attack; radii beyond stand at equal steps, where the curves are dotted."
+    "attack of the list; radii beyond stand at equal steps, where the curves are dotted."
 )
 
 
