@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -114,3 +115,9 @@ def made(folder: Path) -> Path:
 
 def compared(*words: str) -> Result:
     return CliRunner().invoke(compare.main, words)
+
+
+def entered(factory: pytest.TempPathFactory, folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project to change, which becomes the current folder."""
+    patch.chdir(shutil.copytree(made(factory.getbasetemp() / "compared"), folder, symlinks=True))
+    return folder

@@ -21,10 +21,7 @@ CELL = ("JR", Column("strict", "pgd40", "linf", 0.2))
 
 @pytest.fixture
 def project(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    made = compare_project.made(tmp_path_factory.getbasetemp() / "compared")
-    folder = shutil.copytree(made, tmp_path / "project", symlinks=True)
-    monkeypatch.chdir(folder)
-    return folder
+    return compare_project.entered(tmp_path_factory, tmp_path / "project", monkeypatch)
 
 
 def lines() -> dict[tuple[str, ...], dict[str, str]]:

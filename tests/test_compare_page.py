@@ -4,7 +4,6 @@ import csv
 import html
 import json
 import re
-import shutil
 from pathlib import Path
 
 import browser
@@ -22,10 +21,7 @@ from lib.report.statistics import wilson
 
 @pytest.fixture
 def project(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    made = compare_project.made(tmp_path_factory.getbasetemp() / "compared")
-    folder = shutil.copytree(made, tmp_path / "project", symlinks=True)
-    monkeypatch.chdir(folder)
-    return folder
+    return compare_project.entered(tmp_path_factory, tmp_path / "project", monkeypatch)
 
 
 @pytest.fixture(scope="module")
