@@ -185,7 +185,7 @@ def parts(evidence: Evidence, found: Findings, train: Split, places: Places, fol
     return page.Parts(
         table=table_formats.to_html(found.table),
         glance=figure_list.section(
-            [overview.picture(evidence, found.survival, folder)], {"overview": glance_chart.panel(glance, rows, threat)}, folder
+            [overview.picture(evidence, glance, folder)], {"overview": glance_chart.panel(glance, rows, threat)}, folder
         ),
         figures=figure_list.section(draw(evidence, found, train, targets, folder), charts, folder),
         gallery=picker.section(evidence, train, targets, maps),

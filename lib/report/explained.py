@@ -1,10 +1,8 @@
 """What a reader must know before the tables: the data, the attacks, the radius, the reference, and what is counted together."""
 
 from lib.base import params
-from lib.report.columns import NORMS, Column
-from lib.report.columns import radius as written
+from lib.report.columns import Column
 from lib.report.families import is_robust, teacher_targets
-from lib.report.series import headline
 from lib.report.survival import Survival
 
 DATASETS = {"mnist5k": "5,000 digits of MNIST", "mnist": "MNIST", "cifar10": "CIFAR-10"}
@@ -29,13 +27,11 @@ def attacks(columns: dict[str, Column], short: str) -> list[tuple[str, str]]:
     return [*found, ("all attacks together", TOGETHER)]
 
 
-def radius() -> str:
-    """Why the answer is given at its radius."""
-    found = headline()
-    paper = (found.norm, found.epsilon) == ("linf", 0.2)
+def radius(column: Column) -> str:
+    """Why the answer is given at the radius of `column`."""
+    paper = (column.norm, column.epsilon) == ("linf", 0.2)
     reason = "the paper’s Figure 3a, its test of permuted maps on MNIST, uses it" if paper else "params.yaml names it"
-    where = f"{NORMS.get(found.norm, found.norm)} {written(found.epsilon)}"
-    return f"The answer is given at {where} because {reason}. At another radius the order of the rows may be another."
+    return f"The answer is given at {column.threat} because {reason}. At another radius the order of the rows may be another."
 
 
 def reference() -> str:

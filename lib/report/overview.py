@@ -50,10 +50,9 @@ def strengths(found: pd.DataFrame) -> dict[str, float]:
     return dict(zip(attacks, np.linspace(WEAKEST, STRONGEST, len(attacks)).round(3).tolist()))
 
 
-def picture(evidence: Evidence, survival: Survival | None, folder: Path) -> Picture:
-    """Bars for print and for pages without scripts."""
-    shown = rows(evidence, survival)
-    found, shades = frame(evidence, shown), colours()
+def picture(evidence: Evidence, found: pd.DataFrame, folder: Path) -> Picture:
+    """Bars for print and for pages without scripts, of the lines of `frame`."""
+    shown, shades = list(dict.fromkeys(found["key"])), colours()
     opacity, threat = strengths(found), next(iter(_columns(evidence))).threat
     with drawn(folder / "overview", 9.6, 0.9 + 0.62 * len(shown)) as figure:
         axes = figure.subplots()

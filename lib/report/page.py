@@ -60,6 +60,8 @@ class Parts:
 def render(evidence: Evidence, train_images: int, judged: Judged, parts: Parts) -> str:
     """The page as text."""
     columns = headline_columns(evidence)
+    short = takeaways.shortened(columns.get("autoattack"))
+    believed = gate_words.sentences(judged.gate, bool(short))
     measured = {name: column.called for name, column in columns.items()}
     known = {
         "dataset": explained.dataset(evidence.dataset),
@@ -67,8 +69,9 @@ def render(evidence: Evidence, train_images: int, judged: Judged, parts: Parts) 
         "measured": measured,
         "threat": next(iter(columns.values())).threat,
     }
-    sections = rendered("sections.html.j2", **known, **_sections(evidence, judged))
-    return rendered("page.html.j2", **known, **_top(evidence, train_images, judged), sections=sections, places=headings(sections))
+    sections = rendered("sections.html.j2", **known, **_sections(evidence, judged, short, believed))
+    top = _top(evidence, train_images, judged, believed[0])
+    return rendered("page.html.j2", **known, **top, sections=sections, places=headings(sections))
 
 
 def headings(text: str) -> list[tuple[str, str]]:
@@ -80,11 +83,9 @@ def headings(text: str) -> list[tuple[str, str]]:
     return [(place, Markup(words).unescape()) for place, words in re.findall(r'<h2 id="([^"]+)">([^<]+)</h2>', text)]
 
 
-def _top(evidence: Evidence, train_images: int, judged: Judged) -> dict[str, object]:
-    """The answer, how sure it is, and what was run."""
+def _top(evidence: Evidence, train_images: int, judged: Judged, believed: str) -> dict[str, object]:
+    """The answer, how sure it is, and what was run; `believed`: the verdict of the gate."""
     found, (images, seeds) = judged.survives, (evidence.images, len(evidence.seeds))
-    short = takeaways.shortened(headline_columns(evidence).get("autoattack"))
-    believed = gate_words.sentences(judged.gate, bool(short))[0]
     sure = short_answer.doubts(found, images, seeds, judged.gate, judged.claims, believed)
     return {
         "short": short_answer.sentences(found, judged.answers) if found else [],
@@ -96,25 +97,24 @@ def _top(evidence: Evidence, train_images: int, judged: Judged) -> dict[str, obj
         "scale": _scale(evidence, train_images),
         "replica": smaller_than_paper(evidence.dataset, train_images),
         "turned": short_answer.turned(found, judged.answers),
-        "brief": row_names.brief(evidence, next(iter(headline_columns(evidence).values())).threat),
+        "brief": row_names.brief(evidence, next(iter(headline_columns(evidence).values()))),
     }
 
 
-def _sections(evidence: Evidence, judged: Judged) -> dict[str, object]:
-    """Everything below the answer."""
+def _sections(evidence: Evidence, judged: Judged, short: str, believed: list[str]) -> dict[str, object]:
+    """Everything below the answer. `short`: what AutoAttack was cut down to; `believed`: what the gate means."""
     columns = headline_columns(evidence)
-    short = takeaways.shortened(columns.get("autoattack"))
     words = {"table": takeaways.of_table(judged.table), "ladder": takeaways.of_ladder(judged.table)}
     return {
         "names": row_names.key(evidence),
         "reference": explained.reference(),
-        "radius": explained.radius(),
+        "radius": explained.radius(next(iter(columns.values()))),
         "attack_words": explained.attacks(columns, short),
         "short": short,
         "table": judged.table,
         "black": judged.black,
         "gate": gate.to_html(judged.gate),
-        "gate_words": gate_words.sentences(judged.gate, bool(short)),
+        "gate_words": believed,
         "attacks": _attacks(),
         "claims": claim_table.to_html(judged.claims, judged.contrasts, evidence),
         "taken": words | {"claims": takeaways.of_claims(judged.claims, list(columns))},

@@ -1,6 +1,7 @@
 """What the names of the rows are made of, in a few lines; only what the rows at hand use."""
 
 from lib.base import params
+from lib.report.columns import Column, radius
 from lib.report.families import families, is_robust, permuted_targets, teacher_targets
 from lib.report.results import Evidence, labels
 
@@ -17,17 +18,16 @@ def key(evidence: Evidence) -> list[tuple[str, str]]:
     found += [(", ".join(METHODS[name][0] for name in methods if name in METHODS), _methods(list(methods)))] if methods else []
     if "permuted" in present:
         shares = [100 * share for row, share in permuted_targets().items() if 0 < share < 1 and row in evidence.rows]
-        part = f"; {', '.join(f'perm{share:g}' for share in shares)}: with {', '.join(f'{share:g} %' for share in shares)} of them" * bool(
-            shares
-        )
+        names, parts = (", ".join(form.format(share) for share in shares) for form in ("perm{:g}", "{:g} %"))
+        part = f"; {names}: with {parts} of them" if shares else ""
         found.append(("perm", f"the maps with all of their pixels in random places: the same values, no picture{part}"))
     rest = {"jacobian": ("JR", "Jacobian Regularization: gradients kept small, no maps (Eq. 13)")}
     rest["adversarial"] = ("AT(…)", "adversarial training: trained on attacked images, at the radius in the brackets")
     return [*found, *(words for kind, words in rest.items() if kind in present)]
 
 
-def brief(evidence: Evidence, threat: str) -> str:
-    """The same in one sentence, with what the radius `threat` means, for a reader who has not come to the key."""
+def brief(evidence: Evidence, column: Column) -> str:
+    """The same in one sentence, with what the radius of `column` means, for a reader who has not come to the key."""
     present = {families()[row] for row in evidence.rows}
     words = {
         "robust": "IR(R,…) is trained on the saliency maps of a robust teacher (simp: simple gradients, SmG: SmoothGrad)",
@@ -37,17 +37,17 @@ def brief(evidence: Evidence, threat: str) -> str:
         "adversarial": "AT on attacked images",
     }
     said = "; ".join(text for kind, text in words.items() if kind in present)
-    return f"{said[:1].upper()}{said[1:]}. Under attack at {threat}, {_ball(threat)}. More: what the names mean, below."
+    return f"{said[:1].upper()}{said[1:]}. Under attack at {column.threat}, {_ball(column)}. More: what the names mean, below."
 
 
-def _ball(threat: str) -> str:
+def _ball(column: Column) -> str:
     """What a radius allows.
 
-    >>> _ball("L∞ 0.2"), _ball("L2 1.5")
+    >>> _ball(Column("strict", "pgd40", "linf", 0.2)), _ball(Column("strict", "pgd40", "l2", 1.5))
     ('every pixel may change by up to 0.2 of its range', 'the whole image may change by a distance of up to 1.5')
     """
-    norm, _, size = threat.partition(" ")
-    if norm == "L∞":
+    size = radius(column.epsilon)
+    if column.norm == "linf":
         return f"every pixel may change by up to {size} of its range"
     return f"the whole image may change by a distance of up to {size}"
 
