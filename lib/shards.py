@@ -16,6 +16,7 @@ import numpy as np
 from lib import target_file, unfinished
 from lib.base.errors import InputError, require
 from lib.network import digests
+from lib.portions import portion
 from lib.target_file import Header, Maps, Place
 
 Make = Callable[[range], Iterator[np.ndarray]]
@@ -28,12 +29,8 @@ def part(total: int, size: int, index: int, count: int) -> range:
     >>> part(1050, 100, 1, 2), part(1050, 100, 2, 2)
     (range(0, 600), range(600, 1050))
     """
-    passes = -(-total // size)
-    require(
-        1 <= index <= count <= passes, f"the part must be I/K with 1 <= I <= K <= {passes} (passes of {size} images), got {index}/{count}"
-    )
-    bounds = [min(total, size * -(-passes * edge // count)) for edge in (index - 1, index)]
-    return range(bounds[0], bounds[1])
+    passes, _ = portion(total, size, index, count, f"passes of {size} images")
+    return range(passes.start * size, min(total, passes.stop * size))
 
 
 def whole_passes(size: int, images: int) -> int:

@@ -29,14 +29,14 @@ from lib.network import checkpoint, runtime
 @result("HDF5 file of outcomes.")
 def main(suite: str, row: str, seed: int, images: Path, model: Path, part: tuple[int, int], out: Path) -> None:
     settings = params.section(outcomes.suite(suite).Settings, "attacks", suite)
-    plan = params.section(Evaluation, "evaluation")
-    attacked = threats(params.value("rows", row, "threats"))
+    plan, attacked = params.section(Evaluation, "evaluation"), threats(params.value("rows", row, "threats"))
+    asked = outcomes.Asked(row, seed, suite, settings, attacked, plan)
     device = runtime.start(seed, "analysis")
     test = image_file.read(images, "test")
     network = checkpoint.read(model, device)
-    asked = {"weights": checkpoint.digest(model), "settings": asdict(settings), "threats": [asdict(one) for one in attacked]}
-    asked |= {"evaluation": asdict(plan), "device": device.type, "torch": torch.__version__}
-    found, place = outcomes.part(network, test, row, seed, suite, settings, attacked, plan, device, part, asked)
+    common = {"weights": checkpoint.digest(model), "settings": asdict(settings), "threats": [asdict(one) for one in attacked]}
+    common |= {"evaluation": asdict(plan), "device": device.type, "torch": torch.__version__}
+    found, place = outcomes.part(network, test, asked, device, part, common)
     if part[1] == 1:
         outcome_file.write(out, found)
     else:

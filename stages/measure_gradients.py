@@ -25,6 +25,8 @@ from lib.network.progress import progress
 @result("HDF5 file of measurements.")
 def main(seed: int, images: Path, models: Path, targets: Path, out: Path) -> None:
     plan = params.section(alignment.Plan, "gradients")
+    rows = params.names("rows")
+    checkpoint.all_of(models, rows)
     device = runtime.start(seed, "analysis")
     train = image_file.read(images, "train")
     require(plan.images is None or plan.images <= len(train), f"gradients.images is {plan.images}, the train split has {len(train)}")
@@ -32,7 +34,7 @@ def main(seed: int, images: Path, models: Path, targets: Path, out: Path) -> Non
     sets = {name: _finished(targets / f"{name}.h5", train, len(data)) for name in {*params.value("ir"), plan.reference}}
     measured = {
         row: alignment.gradients(checkpoint.read(models / row, device), data, sets[plan.reference], sets.get(row), plan)
-        for row in progress(list(params.value("rows")), "measuring gradients", unit="model")
+        for row in progress(rows, "measuring gradients", unit="model")
     }
     gradient_file.write(out, seed, plan.reference, np.arange(len(data)), measured)
 

@@ -28,6 +28,7 @@ def main(seed: int, images: Path, models: Path, out: Path) -> None:
     rows = params.names("rows")
     unknown = sorted(set(settings.sources) - set(rows))
     require(not unknown, f"params.yaml: transfer.sources must be rows, {', '.join(unknown)} are not")
+    checkpoint.all_of(models, rows)
     attacked = {row: in_tables(threats(params.value("rows", row, "threats"))) for row in rows}
     device = runtime.start(seed, "analysis")
     test = image_file.read(images, "test")

@@ -11,9 +11,9 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from lib.base import params
+from lib.columns import Column
 from lib.evaluation.threats import in_tables, threats
 from lib.report import rows
-from lib.report.columns import Column
 from lib.report.results import COLUMNS, Evidence, labels
 
 ROOT = Path(__file__).parents[1]

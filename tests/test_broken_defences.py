@@ -13,7 +13,7 @@ from torch import nn
 from lib.attacks import transfer
 from lib.base import params
 from lib.evaluation.outcome_file import Outcomes
-from lib.evaluation.outcomes import Evaluation, outcomes
+from lib.evaluation.outcomes import Asked, Evaluation, outcomes
 from lib.evaluation.threats import Threat, in_tables
 from lib.evaluation.work import first_images
 from lib.gate.check import Check
@@ -61,7 +61,7 @@ def attacked() -> Attacked:
         threats = LINF if name == "start detector" else L2 + LINF
         settings = params.parse(together.Settings, SETTINGS, "settings")
         model, test = makers[name](), linear if name == "linear" else shown
-        attacked = outcomes(model, test, name, 0, "together", settings, threats, Evaluation(IMAGES, IMAGES), CPU)
+        attacked = outcomes(model, test, Asked(name, 0, "together", settings, threats, Evaluation(IMAGES, IMAGES)), CPU)
         apart = params.parse(transfer.Settings, TRANSFER, "transfer")
         data = first_images(test, apart.images, CPU)
         made = transfer.crafted({"undefended": undefended}, data, in_tables(threats), apart, IMAGES)

@@ -210,3 +210,10 @@ def test_no_code_of_the_project_unpickles():
 def test_a_digest_needs_weights(tmp_path):
     with pytest.raises(InputError, match="expected weights at .*, found nothing there"):
         checkpoint.digest(tmp_path)
+
+
+def test_rows_that_nothing_has_trained_are_named_together(folder):
+    (folder.parent / "JR").mkdir()
+    checkpoint.all_of(folder.parent, ["JR"])
+    with pytest.raises(InputError, match="params.yaml: expected a stage that trains each of the rows, found nothing in .* of AT, other$"):
+        checkpoint.all_of(folder.parent, ["AT", "JR", "other"])

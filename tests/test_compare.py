@@ -11,10 +11,10 @@ from compare_project import IMAGES, compared, stands, write
 from dvc.repo import Repo
 from project import run
 
+from lib.columns import Column
 from lib.compare.differences import change, unpaired
 from lib.compare.scores import Scores
-from lib.report.columns import Column
-from lib.report.statistics import paired
+from lib.statistics import paired
 
 CELL = ("JR", Column("strict", "pgd40", "linf", 0.2))
 

@@ -8,8 +8,8 @@ from claim_grid import LEAD, make
 
 from lib.report import contrasts
 from lib.report.rows import rows
-from lib.report.statistics import holm
 from lib.report.verdicts import CANNOT_TELL
+from lib.statistics import holm
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from lib.attacks import pgd
 from lib.base import image_file, params
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Record
-from lib.evaluation.outcomes import Evaluation, outcomes
+from lib.evaluation.outcomes import Asked, Evaluation, outcomes
 from lib.evaluation.threats import threats
 from lib.network import architecture, checkpoint
 from lib.outside import images as any_images
@@ -261,7 +261,7 @@ def test_one_of_our_model_folders_gives_what_the_pipeline_gives(folder):
     done("--model", "ours", "--suite", "pgd", "--threats", "large", factory=None, images="digits.h5")
     network, test = checkpoint.read(folder / "ours", torch.device("cpu")), image_file.read(folder / "digits.h5", "test")
     attack = params.section(pgd.Settings, "attacks", "pgd")
-    piped = outcomes(network, test, "ours", 0, "pgd", attack, threats("large"), Evaluation(12, 7), torch.device("cpu"))
+    piped = outcomes(network, test, Asked("ours", 0, "pgd", attack, threats("large"), Evaluation(12, 7)), torch.device("cpu"))
     assert found().row == "ours" and found().clean.all() and same_records(found(), piped)
     assert 0 < np.mean([record.accuracy for record in piped.records]) < 1
 

@@ -39,7 +39,8 @@ def labelled_by(model: nn.Module, count: int, wrong: tuple[int, ...] = ()) -> Sp
 def evaluate(model: nn.Module, test: Split, images: int | None = None, batch_size: int = 100, suite: str = "pgd", **changes) -> Outcomes:
     usual = {"seed": 0, "steps": 2, "restarts": 2, "semantics": ["paper", "strict"], "paper": Rules(50), "strict_step": 5.0}
     settings = pgd.Settings(**{**usual, "strict_losses": ["margin", "cross_entropy"], **changes})
-    return evaluation.outcomes(model, test, "NR", 3, suite, settings, THREATS, Evaluation(images, batch_size), torch.device("cpu"))
+    asked = evaluation.Asked("NR", 3, suite, settings, THREATS, Evaluation(images, batch_size))
+    return evaluation.outcomes(model, test, asked, torch.device("cpu"))
 
 
 def stub(monkeypatch, telemetry=lambda rows: {}, limit=lambda rows: None) -> list[tuple[np.ndarray, Tensor]]:

@@ -11,8 +11,8 @@ import report_grid
 import study_grid
 
 from lib.base import h5
+from lib.columns import Column
 from lib.report import claims, experiments, highlights, published_folder, question_table, short_answer, studies, survival
-from lib.report.columns import Column
 from lib.report.experiments import LARGER, STUDY, THIS, Answer, Gap
 from lib.report.families import Family
 from lib.report.opponents import opponents

@@ -15,10 +15,10 @@ from members import built_once
 
 from lib import gradient_file
 from lib.base.errors import InputError
+from lib.columns import CLEAN, Column
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Record
 from lib.report import claims, contrasts, findings, series
-from lib.report.columns import CLEAN, Column
 from lib.report.results import COLUMNS, Evidence
 from stages import report
 

@@ -8,8 +8,8 @@ import browser
 import pytest
 from playwright.sync_api import Page
 
+from lib.columns import CLEAN, Column
 from lib.report import sortable, table_formats
-from lib.report.columns import CLEAN, Column
 from lib.report.tables import Cell, Line, Table
 
 L2 = Column("paper", "pgd40", "l2", 1.5)

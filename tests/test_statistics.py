@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, combine_pvalues
 
 from lib.base.errors import InputError
-from lib.report.statistics import Discordant, combined_p, discordant, holm, paired, standing, t_half_width, wilson
+from lib.statistics import Discordant, combined_p, discordant, holm, paired, standing, t_half_width, wilson
 
 COUNTS = st.integers(0, 40)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import report_grid
 
+from lib.columns import CLEAN, Column, at_threat
 from lib.evaluation import outcome_file
 from lib.report import published, table_formats, tables
-from lib.report.columns import CLEAN, Column, at_threat
 from lib.report.rows import Row
 from lib.report.tables import Table
 

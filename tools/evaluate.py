@@ -20,9 +20,10 @@ from torch import nn
 from lib.base import params
 from lib.base.command import command, result, source
 from lib.base.errors import require
+from lib.columns import CLEAN, Column
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Record
-from lib.evaluation.outcomes import outcomes, suite
+from lib.evaluation.outcomes import Asked, outcomes, suite
 from lib.evaluation.threats import threats
 from lib.evaluation.work import Evaluation
 from lib.gate.check import Check
@@ -30,12 +31,11 @@ from lib.gate.checks import checks
 from lib.network import checkpoint, folders, runtime
 from lib.outside import images as any_images
 from lib.outside import model as any_model
-from lib.report.columns import CLEAN, Column
 from lib.report.gate import Gate, Line, to_json
 from lib.report.results import COLUMNS
-from lib.report.statistics import wilson
 from lib.report.table_formats import escape_markdown
 from lib.report.tables import decimals
+from lib.statistics import wilson
 
 PROBE = "probe"  # what is asked for the gate only
 PATH = click.Path(exists=True, path_type=Path)
@@ -97,7 +97,8 @@ def main(
     remarks = list(accepted.remarks)
     _say(remarks)
     called = name or (model.resolve().name if model else str(factory))
-    found = [outcomes(accepted.model, test, called, 0, key, entry, attacked, plan, device) for key, entry in settings.items()]
+    asked = [Asked(called, 0, key, entry, attacked, plan) for key, entry in settings.items()]
+    found = [outcomes(accepted.model, test, one, device) for one in asked]
     evaluated = Evaluated(found, checks(found, undefended), remarks + _chance(found[0]))
     _say(evaluated.remarks[len(remarks) :])
     with folders.writing(out) as part:

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from lib.base.errors import InputError, require
+from lib.parallel.resources import kind_of
 from lib.report.aligned import aligned
 
 REPORT = Path("report/index.html")
@@ -106,11 +107,11 @@ def headline(found: dict[str, list[str]], took: dict[str, Took], seconds: float 
 
 def by_kind(found: dict[str, list[str]], took: dict[str, Took]) -> list[str]:
     """A line per kind of stage."""
-    kinds = dict.fromkeys(_kind(name) for names in found.values() for name in names)
+    kinds = dict.fromkeys(kind_of(name) for names in found.values() for name in names)
     lines = [["stage", *KINDS, "work, s", "longest, s"]]
     for kind in kinds:
-        counts = {key: sum(_kind(name) == kind for name in names) for key, names in found.items()}
-        works = [took[_short(name)].work for name in found["ran"] if _kind(name) == kind and _short(name) in took]
+        counts = {key: sum(kind_of(name) == kind for name in names) for key, names in found.items()}
+        works = [took[_short(name)].work for name in found["ran"] if kind_of(name) == kind and _short(name) in took]
         seconds = [f"{sum(works):.1f}", f"{max(works):.1f}"] if works else ["", ""]
         lines.append([kind, *(str(count or "") for count in counts.values()), *seconds])
     return aligned(lines)
@@ -138,10 +139,6 @@ def _short(name: str) -> str:
     ('run@jr', 'report')
     """
     return name.rpartition(":")[2]
-
-
-def _kind(name: str) -> str:
-    return name.partition("@")[0]
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
+from lib.columns import CLEAN, Column
 from lib.compare.comparison import Comparison
 from lib.compare.differences import Change
 from lib.compare.scores import Scores
 from lib.compare.sentences import in_tables, threats
-from lib.report.columns import CLEAN, Column
 from lib.report.findings import signed
-from lib.report.statistics import wilson
+from lib.statistics import wilson
 
 
 @dataclass(frozen=True)

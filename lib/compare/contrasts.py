@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from lib.columns import NORMS, SEMANTICS
 from lib.compare.comparison import Comparison
 from lib.compare.sides import Sides, sides
-from lib.report.columns import NORMS, SEMANTICS
 from lib.report.findings import signed
 
 _KEY = ("first", "second", "semantics", "norm", "epsilon")

@@ -14,7 +14,7 @@ from lib.base.errors import require
 from lib.compare.scores import Cell, Scores
 from lib.report.findings import Difference, compared
 from lib.report.results import in_both
-from lib.report.statistics import CONFIDENCE, combined_p, holm, standing, wilson
+from lib.statistics import CONFIDENCE, combined_p, holm, standing, wilson
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from lib.columns import NORMS, SEMANTICS
 from lib.compare.comparison import Comparison
 from lib.compare.looks import looks
 from lib.report.charts.looks import Look
-from lib.report.columns import NORMS, SEMANTICS
 from lib.report.drawing import drawn
 from lib.report.figures import Picture
 

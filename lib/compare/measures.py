@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from lib.columns import NORMS
 from lib.compare.cells import Cell, Table
 from lib.compare.comparison import Comparison
 from lib.compare.revision import Revision
-from lib.report.columns import NORMS
 from lib.report.findings import signed
 
 PARTS = {"worst": "all attacks together", "auc": "mean over the radius, strict attack"}

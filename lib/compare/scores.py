@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lib.columns import CLEAN, Column
 from lib.compare.revision import Revision
 from lib.evaluation.outcome_file import Outcomes
-from lib.report.columns import CLEAN, Column
 from lib.report.results import image_scores
 
 

@@ -1,10 +1,10 @@
 """What the comparison says, in sentences; every one is chosen by the numbers."""
 
+from lib.columns import Column, under
 from lib.compare.comparison import Comparison
 from lib.compare.differences import Change, moved
 from lib.compare.revision import Revision
-from lib.report.columns import Column, under
-from lib.report.statistics import CONFIDENCE
+from lib.statistics import CONFIDENCE
 
 MOST = 4  # rows that are named one by one
 

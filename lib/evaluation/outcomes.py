@@ -1,6 +1,6 @@
 """One attack suite on one model, image by image."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import numpy as np
@@ -22,17 +22,22 @@ def suite(name: str) -> ModuleType:
     return choice("lib.suites", name, "attack suite")
 
 
-def outcomes(
-    model: nn.Module,
-    test: Split,
-    row: str,
-    seed: int,
-    suite_name: str,
-    settings: object,
-    threats: list[Threat],
-    plan: Evaluation,
-    device: torch.device,
-) -> Outcomes:
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a network: to stand an attack suite, with `settings` of its own, in some threat models.
+
+    `row` and `seed` only say whose outcomes these are.
+    """
+
+    row: str
+    seed: int
+    suite: str
+    settings: object
+    threats: list[Threat]
+    plan: Evaluation
+
+
+def outcomes(model: nn.Module, test: Split, asked: Asked, device: torch.device) -> Outcomes:
     """Clean and attacked outcomes of the first images of the test split.
 
     Images that the model misclassifies as they are count as not robust and are not attacked. The others are attacked batch by batch: the
@@ -41,36 +46,27 @@ def outcomes(
     Raises:
         InputError: more images are asked for than the split has, or a clean image's output is not finite.
     """
-    return part(model, test, row, seed, suite_name, settings, threats, plan, device, (1, 1))[0]
+    return part(model, test, asked, device, (1, 1))[0]
 
 
 def part(
-    model: nn.Module,
-    test: Split,
-    row: str,
-    seed: int,
-    suite_name: str,
-    settings: object,
-    threats: list[Threat],
-    plan: Evaluation,
-    device: torch.device,
-    chosen: tuple[int, int],
-    asked: dict | None = None,
+    model: nn.Module, test: Split, asked: Asked, device: torch.device, chosen: tuple[int, int], common: dict | None = None
 ) -> tuple[Outcomes, parts.Part]:
-    """The outcomes of part I of K, as those of all images with nothing found on the others, and which batches these are; `asked` is what
+    """The outcomes of part I of K, as those of all images with nothing found on the others, and which batches these are; `common` is what
     the parts must have in common beside what outcomes say of themselves."""
-    data = first_images(test, plan.images, device)
+    data, size = first_images(test, asked.plan.images, device), asked.plan.batch_size
     with evaluating(model):
-        clean = classified(model, data, plan.batch_size)
+        clean = classified(model, data, size)
         count = int(clean.sum())
         require(count > 0, "the model classifies no test image correctly, there is nothing to attack")
-        place = parts.part(count, plan.batch_size, *chosen, asked)
-        work, records = Work(data, np.arange(len(data)), plan.batch_size), suite(suite_name).records
+        place = parts.part(count, size, *chosen, common)
+        work, records = Work(data, np.arange(len(data)), size), suite(asked.suite).records
         found = []
         for batch in range(place.first, place.last):
             positions = replace(place, first=batch, last=batch + 1).positions(clean)
             one = replace(work.take(positions), is_first=batch == 0)
-            found.append((positions, [spread(record, positions, len(data)) for record in records(model, one, threats, settings)]))
-    rows = np.arange(len(data), dtype=np.int64)
-    joined = parts.joined(found)
-    return Outcomes(test.dataset, row, seed, suite_name, test.digest, rows, test.labels[: len(data)], clean, joined), place
+            found.append(
+                (positions, [spread(record, positions, len(data)) for record in records(model, one, asked.threats, asked.settings)])
+            )
+    rows, joined = np.arange(len(data), dtype=np.int64), parts.joined(found)
+    return Outcomes(test.dataset, asked.row, asked.seed, asked.suite, test.digest, rows, test.labels[: len(data)], clean, joined), place

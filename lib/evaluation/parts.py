@@ -16,6 +16,7 @@ from lib.base import h5
 from lib.base.errors import require
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Record
+from lib.portions import portion
 
 KIND = "outcomes_part"
 
@@ -28,32 +29,29 @@ class Part:
     """Batches `first` up to `last`, which is not among them, of `total`; each has `size` images that the model classifies correctly, the
     last may have fewer.
 
-    `asked` is what has to be the same in all parts: the weights' digest, the suite's settings, the threat models, section `evaluation`, the
-    kind of device and torch.
+    `common` is what has to be the same in all parts: the weights' digest, the suite's settings, the threat models, section
+    `evaluation`, the kind of device and torch.
     """
 
     first: int
     last: int
     total: int
     size: int
-    asked: dict
+    common: dict
 
     def positions(self, clean: np.ndarray) -> np.ndarray:
         """Which images it attacks, given which are classified correctly, (n,) bool."""
         return np.flatnonzero(clean)[self.first * self.size : self.last * self.size]
 
 
-def part(images: int, size: int, index: int, count: int, asked: dict | None = None) -> Part:
+def part(images: int, size: int, index: int, count: int, common: dict | None = None) -> Part:
     """Part `index` (1 to `count`) of `images` that are classified correctly, cut between batches of `size`.
 
     >>> [(one.first, one.last, one.total) for one in (part(90, 20, 1, 2), part(90, 20, 2, 2))]
     [(0, 3, 5), (3, 5, 5)]
     """
-    total = -(-images // size)
-    where = f"batches of {size} images that the model classifies correctly"
-    require(1 <= index <= count <= total, f"the part must be I K with 1 <= I <= K <= {total} ({where}), got {index} {count}")
-    first, last = (-(-total * edge // count) for edge in (index - 1, index))
-    return Part(first, last, total, size, asked or {})
+    batches, total = portion(images, size, index, count, f"batches of {size} images that the model classifies correctly")
+    return Part(batches.start, batches.stop, total, size, common or {})
 
 
 def joined(pieces: Iterable[Piece]) -> tuple[Record, ...]:
@@ -79,14 +77,14 @@ def write(path: Path, found: Outcomes, place: Part) -> None:
     with h5.writing(path, KIND) as file:
         outcome_file.fill(file, found)
         h5.tell(file, first=place.first, last=place.last, total=place.total, size=place.size)
-        h5.tell(file, asked=json.dumps(place.asked, sort_keys=True))
+        h5.tell(file, common=json.dumps(place.common, sort_keys=True))
 
 
 def read(path: Path) -> tuple[Outcomes, Part]:
     """Read what `write` wrote; raises `InputError` for anything else."""
     with h5.reading(path, KIND) as file:
         first, last, total, size = (int(h5.attribute(file, name, path)) for name in ("first", "last", "total", "size"))
-        return outcome_file.taken(file, path), Part(first, last, total, size, json.loads(h5.attribute(file, "asked", path)))
+        return outcome_file.taken(file, path), Part(first, last, total, size, json.loads(h5.attribute(file, "common", path)))
 
 
 def merge(paths: Sequence[Path], out: Path) -> Outcomes:
@@ -122,5 +120,5 @@ def _require_same(first: tuple[Path, Outcomes, Part], second: tuple[Path, Outcom
 def _told(outcomes: Outcomes, place: Part) -> dict:
     """What all parts of one evaluation have in common."""
     known = {name: getattr(outcomes, name) for name in ("dataset", "row", "seed", "suite", "images_digest")}
-    known |= {"images": outcomes.rows.tolist(), "labels": outcomes.labels.tolist(), **place.asked}
+    known |= {"images": outcomes.rows.tolist(), "labels": outcomes.labels.tolist(), **place.common}
     return known | {"which images are classified correctly": outcomes.clean.tolist(), "batches": (place.total, place.size)}

@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from lib.base.errors import require
+from lib.columns import Column
 from lib.evaluation.outcome_file import Outcomes, Record
-from lib.report.columns import Column
 
 Place = tuple[str, float]  # norm and radius
 

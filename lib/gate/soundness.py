@@ -5,7 +5,7 @@ import numpy as np
 from lib.gate.check import Check, Part, counted, hardest, over
 from lib.gate.findings import Findings, Place, standing, words
 from lib.gate.rules import RULES
-from lib.report.statistics import wilson
+from lib.statistics import wilson
 
 # Dataset -> place -> percent that a correct attack may leave of an undefended network, and whether exactly that is allowed.
 _MNIST: dict[Place, tuple[float, bool]] = {("linf", 0.3): (2.0, False), ("l2", 3.5): (1.0, True)}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,6 +52,14 @@ def read(folder: Path, device: torch.device) -> nn.Module:
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"{weights} does not hold the weights that model.json describes: {' '.join(str(error).split())[:200]}") from error
     return model.to(device).eval()
+
+
+def all_of(models: Path, rows: Iterable[str]) -> None:
+    """Raises `InputError` unless each of `rows` has a folder in `models`, the trained models of one seed."""
+    untrained = [row for row in rows if not (models / row).is_dir()]
+    require(
+        not untrained, f"params.yaml: expected a stage that trains each of the rows, found nothing in {models} of {', '.join(untrained)}"
+    )
 
 
 def _description(path: Path) -> Description:

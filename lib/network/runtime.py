@@ -35,9 +35,14 @@ def derived_seed(seed: int, role: str) -> int:
     return int(np.random.SeedSequence([seed, zlib.crc32(role.encode())]).generate_state(1, np.uint64)[0] >> 1)
 
 
+def wanted() -> str:
+    """What DEVICE names, or else CUDA where there is one and the CPU where not."""
+    return os.environ.get("DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
+
+
 def device() -> torch.device:
     """The device to compute on."""
-    name = os.environ.get("DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
+    name = wanted()
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:

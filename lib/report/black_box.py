@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from lib.columns import NORMS, radius
 from lib.evaluation.outcome_file import Outcomes, Record
-from lib.report.columns import NORMS, radius
 from lib.report.results import Evidence, labels
 from lib.report.series import headline
 from lib.report.worst_case import of, stands, within

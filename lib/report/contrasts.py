@@ -9,14 +9,14 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from lib.columns import Column, at_threat, radius
 from lib.evaluation.threats import in_tables, threats
-from lib.report.columns import Column, at_threat, radius
 from lib.report.families import Family, families, permuted_targets, teacher_targets
 from lib.report.findings import Difference, comparable, compared
 from lib.report.results import Evidence, in_both, labels
 from lib.report.series import headline
-from lib.report.statistics import CONFIDENCE, Discordant, combined_p, discordant, holm, standing, t_half_width
 from lib.report.verdicts import CANNOT_TELL, CONTRADICTED, SUPPORTED, Verdict
+from lib.statistics import CONFIDENCE, Discordant, combined_p, discordant, holm, standing, t_half_width
 
 SMOOTH, TEACHER, CONTENT = "SmG − simp", "R − NR", "IR − perm"
 JACOBIAN, ADVERSARIAL, STANDARD = "IR − JR", "IR − AT", "IR − Standard"

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from lib.report.columns import NORMS, SEMANTICS, Column, in_columns, radius
+from lib.columns import NORMS, SEMANTICS, Column, in_columns, radius
 from lib.report.drawing import INK, MUTED, RULE, colours, drawn
 from lib.report.figures import Picture
 from lib.report.results import Evidence, labels

@@ -13,7 +13,7 @@ from scipy.special import stdtr
 
 from lib.base.errors import require
 from lib.report.findings import signed
-from lib.report.statistics import CONFIDENCE, holm, t_half_width
+from lib.statistics import CONFIDENCE, holm, t_half_width
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from math import isfinite, nan
 import numpy as np
 import pandas as pd
 
-from lib.report.columns import Column, under
+from lib.columns import Column, under
 from lib.report.effects import Change
 from lib.report.families import Family, families, permuted_targets
 from lib.report.findings import between, compared, signed
 from lib.report.opponents import AGAINST, opponents
 from lib.report.published_folder import Published
 from lib.report.rows import Row
-from lib.report.statistics import CONFIDENCE, combined_p, holm, standing
 from lib.report.survival import Survival
+from lib.statistics import CONFIDENCE, combined_p, holm, standing
 
 THIS, STUDY, LARGER = "this run", "study", "larger run"
 

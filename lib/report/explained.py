@@ -1,7 +1,7 @@
 """What a reader must know before the tables: the data, the attacks, the radius, the reference, and what is counted together."""
 
 from lib.base import params
-from lib.report.columns import Column
+from lib.columns import Column
 from lib.report.families import is_robust, teacher_targets
 from lib.report.survival import Survival
 

@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from lib.report.columns import SEMANTICS, per_seed
+from lib.columns import SEMANTICS, per_seed
 from lib.report.drawing import INK, MUTED, colours, drawn
 from lib.report.families import families, permuted_targets
 from lib.report.findings import difference
 from lib.report.results import Evidence, labels
 from lib.report.series import headline, headline_columns, permutation
-from lib.report.statistics import t_half_width
+from lib.statistics import t_half_width
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.report.columns import Column, per_seed, under
+from lib.columns import Column, per_seed, under
 from lib.report.families import FAMILIES, NAMES, Family, families
 from lib.report.opponents import opponents
 from lib.report.results import Evidence, in_both, labels
 from lib.report.series import headline_columns
-from lib.report.statistics import CONFIDENCE, paired
+from lib.statistics import CONFIDENCE, paired
 
 # What else than a robust teacher's interpretations might be behind a gain.
 CONTROLS: tuple[Family, ...] = ("permuted", "non_robust", "jacobian")

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 from scipy.stats import spearmanr
 
-from lib.report.columns import NORMS, radius
+from lib.columns import NORMS, radius
 from lib.report.drawing import colours, drawn
 from lib.report.families import Family, families
 from lib.report.figures import Picture

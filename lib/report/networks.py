@@ -10,8 +10,8 @@ from scipy.special import ndtri
 from lib import gradient_file
 from lib.report.results import Evidence, labels
 from lib.report.series import headline, headline_columns
-from lib.report.statistics import CONFIDENCE, wilson
 from lib.report.worst_case import unbroken
+from lib.statistics import CONFIDENCE, wilson
 
 MEASURES = ("label_norm", "other_norm", "cosine_reference", "cosine_target")
 WORST = "worst"

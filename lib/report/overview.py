@@ -7,15 +7,15 @@ import pandas as pd
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from lib.report.columns import Column
+from lib.columns import Column
 from lib.report.drawing import INK, MUTED, colours, drawn
 from lib.report.families import NAMES, families
 from lib.report.figures import Picture
 from lib.report.findings import accuracy, standings
 from lib.report.results import Evidence, labels
 from lib.report.series import headline_columns
-from lib.report.statistics import wilson
 from lib.report.survival import Survival, worst_scores
+from lib.statistics import wilson
 
 TOGETHER = "all attacks together"
 WEAKEST, STRONGEST = 0.3, 1.0  # opacities of the first attack's bars, and of those of all together

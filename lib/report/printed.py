@@ -7,7 +7,7 @@ from functools import cache
 
 import pandas as pd
 
-from lib.report.columns import Column
+from lib.columns import Column
 from lib.report.findings import signed
 from lib.report.published import PATH, percent
 from lib.report.rows import Row

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.report.columns import CLEAN, Column
+from lib.columns import CLEAN, Column
 from lib.report.rows import Row
 
 PATH = Path(__file__).with_name("published.csv")

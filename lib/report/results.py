@@ -12,11 +12,11 @@ import pandas as pd
 from lib import gradient_file
 from lib.base.errors import require
 from lib.base.image_file import Split
+from lib.columns import CLEAN, Column
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Record
 from lib.gradient_file import Gradients
 from lib.report import grid
-from lib.report.columns import CLEAN, Column
 from lib.report.rows import Row, rows, seeds
 
 COLUMNS = ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsilon", "accuracy", "n"]

@@ -1,7 +1,7 @@
 """What the names of the rows are made of, in a few lines; only what the rows at hand use."""
 
 from lib.base import params
-from lib.report.columns import Column, radius
+from lib.columns import Column, radius
 from lib.report.families import families, is_robust, permuted_targets, teacher_targets
 from lib.report.results import Evidence, labels
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from lib.base import params
 from lib.base.errors import require
+from lib.columns import CLEAN, Column, at_threat, in_columns, per_seed, radius
 from lib.evaluation.threats import in_tables, threats
-from lib.report.columns import CLEAN, Column, at_threat, in_columns, per_seed, radius
 from lib.report.families import permuted_targets
 from lib.report.results import Evidence, labels
 from lib.report.worst_case import unbroken

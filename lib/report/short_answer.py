@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
+from lib.columns import under
 from lib.report.claims import Claim, tally
-from lib.report.columns import under
 from lib.report.experiments import LARGER, THIS, Answer
 from lib.report.families import Family
 from lib.report.findings import CONTROLS, signed
 from lib.report.gate import Gate
-from lib.report.statistics import wilson
 from lib.report.study_sentences import number
 from lib.report.survival import Lead, Survival
 from lib.report.tables import Table
+from lib.statistics import wilson
 
 FAR = 20.0  # points below the published accuracy from which on a reference is called weak
 OPPONENTS: dict[Family, str] = {

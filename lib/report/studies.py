@@ -8,8 +8,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from lib.base.errors import require
+from lib.columns import NORMS, radius
 from lib.report import grid_figures, highlights, regression, study_figures, study_sentences
-from lib.report.columns import NORMS, radius
 from lib.report.effects import MEASURES, Change, Effect, changes
 from lib.report.experiments import Answer
 from lib.report.published_folder import Published, provenance

@@ -6,14 +6,14 @@ from typing import Literal
 
 import numpy as np
 
-from lib.report.columns import CLEAN, NORMS, Column, radius, under
+from lib.columns import CLEAN, NORMS, Column, radius, under
 from lib.report.families import Family, families
 from lib.report.findings import Difference, Standing, accuracy, comparable, compared, signed, standings
 from lib.report.opponents import opponents
 from lib.report.results import Evidence, labels
 from lib.report.series import headline, headline_columns
-from lib.report.statistics import CONFIDENCE, wilson
 from lib.report.worst_case import unbroken
+from lib.statistics import CONFIDENCE, wilson
 
 Verdict = Literal["survives", "reversed", "not decided"]
 NAMED = 3  # orderings that are spelt out

@@ -1,8 +1,8 @@
 """One sentence that says what a part of the page shows, from its numbers."""
 
 from lib.base import params
+from lib.columns import Column, under
 from lib.report.claims import Claim, tally
-from lib.report.columns import Column, under
 from lib.report.tables import Line, Table
 
 NAMED = 3

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from textwrap import fill
 
+from lib.columns import CLEAN
 from lib.report.aligned import WIDTH, aligned
 from lib.report.claims import Claim, verdict
-from lib.report.columns import CLEAN
 from lib.report.gate import SYMBOLS, Gate
 from lib.report.tables import Line, Table
 

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from lib.report.statistics import CONFIDENCE, t_half_width
+from lib.statistics import CONFIDENCE, t_half_width
 
 Verdict = Literal["supported", "contradicted", "cannot tell", "not tested here"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

@@ -45,7 +45,8 @@ def _attacked(network: nn.Module, test: Split, study: Study, variant: Variant, d
     attack = {**study.attack, "paper": {**study.attack["paper"], **(variant.attack or {})}}
     settings = params.parse(pgd.Settings, attack, "study: attack")
     plan = Evaluation(study.images, study.images * settings.restarts)
-    found = outcomes.outcomes(network, test, variant.row, 0, "pgd", settings, [variant.threat or study.threat], plan, device)
+    asked = outcomes.Asked(variant.row, 0, "pgd", settings, [variant.threat or study.threat], plan)
+    found = outcomes.outcomes(network, test, asked, device)
     scores = {record.semantics: record.per_image for record in found.records if record.attack != "fgsm"}
     return scores if variant.attack is None else {"strict": scores["paper"], "paper": scores["paper"]}
 

@@ -17,6 +17,7 @@ import torch.distributed as dist
 
 from lib.base import lifetime
 from lib.base.errors import InputError, require
+from lib.network import runtime
 
 PATIENCE = datetime.timedelta(hours=2)  # how long the others wait while the first measures an epoch or reads a file
 
@@ -49,7 +50,7 @@ def _require_devices(processes: int) -> None:
 
 def _kind() -> str:
     """What the processes compute on."""
-    name = os.environ.get("DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
+    name = runtime.wanted()
     require(name in ("cpu", "cuda"), f"DEVICE must be cpu or cuda for several processes, which take one GPU each, got {name}")
     return name
 
