@@ -94,7 +94,7 @@ class Findings:
     def of(evidence: Evidence, published: dict[str, Published], records: Records) -> "Findings":
         """All findings of the evidence, and of what has been published."""
         left, changes = survival.survival(evidence), studies.effects_of(published)
-        threat = next(iter(series.headline_columns(evidence).values()))
+        threat = series.headline_column(evidence)
         return Findings(
             tables.build(evidence),
             gate.gate(evidence),
@@ -180,7 +180,7 @@ def parts(evidence: Evidence, found: Findings, train: Split, places: Places, fol
     first, rows = str(seeds()[0]), looks(evidence)
     targets, maps = places.targets / first, None if places.maps is None else places.maps / first
     charts = figure_list.panels(evidence, found.networks, networks.over_images(places.gradients, evidence.seeds), rows)
-    threat = next(iter(series.headline_columns(evidence).values())).threat
+    threat = series.headline_column(evidence).threat
     glance = overview.frame(evidence, overview.rows(evidence, found.survival))
     return page.Parts(
         table=table_formats.to_html(found.table),

@@ -7,7 +7,7 @@ from lib.compare.comparison import Comparison
 from lib.compare.differences import Change
 from lib.compare.scores import Scores
 from lib.compare.sentences import in_tables, threats
-from lib.report.findings import signed
+from lib.report.findings import between, signed
 from lib.statistics import wilson
 
 
@@ -57,7 +57,7 @@ def accuracy(found: Scores | None, change: Change | None) -> Cell | None:
         return Cell(value, said, "same", look="same")
     difference = change.difference
     look = "certain" if change.certain else "clear" if difference.clear else ""
-    apart = f"[{signed(100 * difference.low)}, {signed(100 * difference.high)}]"
+    apart = between(100 * difference.low, 100 * difference.high)
     return Cell(value, said, signed(difference.points), apart, look)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from lib.columns import NORMS, SEMANTICS
 from lib.compare.comparison import Comparison
 from lib.compare.sides import Sides, sides
-from lib.report.findings import signed
+from lib.report.findings import between, signed
 
 _KEY = ("first", "second", "semantics", "norm", "epsilon")
 
@@ -37,5 +37,5 @@ def _named(first: str, second: str, semantics: str, norm: str, epsilon: str) -> 
 
 
 def _interval(line: dict[str, str]) -> str:
-    difference, low, high = (signed(float(line[name])) for name in ("difference", "low_images", "high_images"))
-    return f"{difference} [{low}, {high}]"
+    difference, low, high = (float(line[name]) for name in ("difference", "low_images", "high_images"))
+    return f"{signed(difference)} {between(low, high)}"

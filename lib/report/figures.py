@@ -14,7 +14,7 @@ from lib.report.drawing import INK, MUTED, colours, drawn
 from lib.report.families import families, permuted_targets
 from lib.report.findings import difference
 from lib.report.results import Evidence, labels
-from lib.report.series import headline, headline_columns, permutation
+from lib.report.series import headline_column, permutation
 from lib.statistics import t_half_width
 
 
@@ -47,7 +47,7 @@ def permutation_figure(evidence: Evidence, folder: Path) -> Picture | None:
     frame = permutation(evidence)
     if frame["fraction"].nunique() < 2:
         return None
-    column = headline_columns(evidence)[headline().semantics]
+    column = headline_column(evidence)
     colour = colours()[next(iter(permuted_targets()))]
     titles = {
         "accuracy": f"(a) Accuracy at {column.threat}, {SEMANTICS.get(column.semantics, column.semantics)}",
@@ -137,7 +137,7 @@ def _trend(axes: Axes, frame: pd.DataFrame, name: str, colour: str) -> None:
 
 def _references(axes: Axes, evidence: Evidence) -> None:
     """Standard training and Jacobian regularization as lines across the accuracy panel."""
-    column = headline_columns(evidence)[headline().semantics]
+    column = headline_column(evidence)
     kinds, names, shades = families(), labels(evidence.rows), colours()
     for key in evidence.rows:
         values = per_seed(evidence.accuracies, names[key], column)

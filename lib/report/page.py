@@ -15,7 +15,7 @@ from lib.report.contrasts import Contrast
 from lib.report.experiments import Answer
 from lib.report.findings import answer
 from lib.report.results import Evidence
-from lib.report.series import headline_columns
+from lib.report.series import headline_column, headline_columns
 from lib.report.tables import Table
 from lib.report.templates import rendered
 
@@ -97,7 +97,7 @@ def _top(evidence: Evidence, train_images: int, judged: Judged, believed: str) -
         "scale": _scale(evidence, train_images),
         "replica": smaller_than_paper(evidence.dataset, train_images),
         "turned": short_answer.turned(found, judged.answers),
-        "brief": row_names.brief(evidence, next(iter(headline_columns(evidence).values()))),
+        "brief": row_names.brief(evidence, headline_column(evidence)),
     }
 
 

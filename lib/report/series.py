@@ -41,6 +41,11 @@ def headline_columns(evidence: Evidence) -> dict[str, Column]:
     return columns
 
 
+def headline_column(evidence: Evidence) -> Column:
+    """The headline threat model under the semantics that it names."""
+    return headline_columns(evidence)[headline().semantics]
+
+
 def summary(evidence: Evidence) -> dict[str, dict]:
     """Row -> clean accuracy, accuracy at the headline and at the first threat model of each other norm, gradients; seeds averaged.
 
@@ -97,7 +102,7 @@ def permutation(evidence: Evidence) -> pd.DataFrame:
     """One line per permuted fraction (0: the unpermuted source) and seed: headline accuracy, label-gradient norm, cosine with the
     own targets. Empty where the rows hold no such experiment.
     """
-    column = headline_columns(evidence)[headline().semantics]
+    column = headline_column(evidence)
     parts = []
     for key, fraction in permuted_targets().items():
         if key in evidence.rows:

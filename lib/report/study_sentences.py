@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from lib.report.effects import Change, within
-from lib.report.findings import signed
+from lib.report.findings import between, signed
 from lib.report.regression import PREDICTORS, Regression
 
 MARGIN = 5.0  # points: an effect whose whole interval lies within is called small
@@ -90,8 +90,8 @@ def regression_words(found: Regression, per_seed: Sequence[Regression]) -> list[
     apart = (
         f"Of what the direction leaves unexplained the norm explains {100 * norm.partial:.0f} %; of what the norm leaves, the direction "
         f"{100 * cosine.partial:.0f} % (partial R²). A gradient twice as large goes with {signed(norm.value)} points "
-        f"[{signed(norm.low)}, {signed(norm.high)}], a cosine higher by 0.1 with {signed(cosine.value / 10)} points "
-        f"[{signed(cosine.low / 10)}, {signed(cosine.high / 10)}]."
+        f"{between(norm.low, norm.high)}, a cosine higher by 0.1 with {signed(cosine.value / 10)} points "
+        f"{between(cosine.low / 10, cosine.high / 10)}."
     )
     agree = all(_sign(one) == _sign(found) for one in per_seed)
     seeds = f"Fitted to each of {number(len(per_seed))} seeds alone, both signs are "

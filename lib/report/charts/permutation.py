@@ -10,7 +10,7 @@ from lib.report.charts.looks import Look
 from lib.report.charts.panel import Drawing, Panel, shade, specification
 from lib.report.families import families, permuted_targets
 from lib.report.results import Evidence, labels
-from lib.report.series import headline, headline_columns, permutation
+from lib.report.series import headline_column, permutation
 from lib.statistics import t_half_width, wilson
 
 HEIGHT = 240
@@ -23,7 +23,7 @@ def panel(evidence: Evidence, looks: list[Look], over_images: pd.DataFrame) -> P
     frame = permutation(evidence)
     if frame["fraction"].nunique() < 2:
         return None
-    column = headline_columns(evidence)[headline().semantics]
+    column = headline_column(evidence)
     titles = {
         "accuracy": f"(a) Accuracy at {column.threat}, {SEMANTICS.get(column.semantics, column.semantics)}",
         "label_norm": "(b) Norm of the label’s gradient",
@@ -65,7 +65,7 @@ def over_seeds(values: list[float]) -> tuple[float, float]:
 
 def references(evidence: Evidence) -> pd.DataFrame:
     """Standard training and Jacobian regularization: row and accuracy, for lines across the first chart."""
-    column, kinds, names = headline_columns(evidence)[headline().semantics], families(), labels(evidence.rows)
+    column, kinds, names = headline_column(evidence), families(), labels(evidence.rows)
     levels = {
         names[key]: per_seed(evidence.accuracies, names[key], column) for key in evidence.rows if kinds[key] in ("standard", "jacobian")
     }
