@@ -6,7 +6,16 @@ from pathlib import Path
 
 FRAMES = ["results", "curves", "auc", "permutation", "black_box", "worst_case", "claims", "contrasts", "effects", "environments", "table1"]
 FRAMES += ["networks", "training"]
-NAMES = [*(f"{name}.csv" for name in FRAMES), "gate.json", "table1.tex", "table1.md", "index.html", "figures/fig1.png", "tables/claims.tex"]
+NAMES = [
+    *(f"{name}.csv" for name in FRAMES),
+    "gate.json",
+    "table1.tex",
+    "table1.md",
+    "studies.md",
+    "index.html",
+    "figures/fig1.png",
+    "tables/claims.tex",
+]
 
 
 def write(out: Path) -> None:

@@ -16,7 +16,8 @@ def table(**variants: dict) -> pd.DataFrame:
     for name, entry in variants.items():
         for seed in range(3):
             numbers = {kind.column: entry.get(measure, [0.5] * 3)[seed] for measure, kind in effects.MEASURES.items()}
-            lines.append({"variant": name, "group": "g", "label": name.upper(), "base": entry.get("base", ""), "seed": seed} | numbers)
+            described = {"variant": name, "group": "g", "label": name.upper(), "base": entry.get("base", ""), "seed": seed}
+            lines.append(described | {"norm": "linf", "epsilon": entry.get("epsilon", 0.2)} | numbers)
     return pd.DataFrame(lines)
 
 
@@ -48,6 +49,11 @@ def test_a_ratio_of_norms_is_a_geometric_mean_and_its_interval_that_of_the_logar
 def test_halving_a_norm_in_every_seed_is_an_effect_below_one() -> None:
     found = effect("norm", np.array([1.0, 1.1, 0.9]), np.array([2.0, 2.1, 1.9]))
     assert found.clear and found.high < 1 and found.size == pytest.approx(np.log(2), abs=0.02)
+
+
+def test_the_group_names_the_threat_model_where_it_is_not_that_of_the_first_variant() -> None:
+    found = changes(table(a={}, b={"base": "a"}, c={"base": "a", "epsilon": 0.1}))
+    assert [change.group for change in found] == ["g", "g, at L∞ 0.1"]
 
 
 def test_seeds_that_agree_to_the_last_digit_prove_nothing() -> None:

@@ -157,7 +157,7 @@ def test_every_result_lies_beside_the_record_of_its_environment_which_only_the_r
 
 def test_results_that_git_keeps_are_only_the_summary_and_the_table() -> None:
     kept = {out.def_path for stage in stages().values() for out in stage.outs if not out.use_cache}
-    assert kept == {"report/summary.json", "report/table1.md", "report/gate.json"}
+    assert kept == {"report/summary.json", "report/table1.md", "report/studies.md", "report/gate.json"}
     assert not any(out.persist for stage in stages().values() for out in stage.outs)
 
 

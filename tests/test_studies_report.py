@@ -12,7 +12,7 @@ import study_grid
 from click.testing import CliRunner
 
 from lib.base.errors import InputError
-from lib.report import further, grid_figures, larger_runs, published_folder, studies, study_figures, study_sentences
+from lib.report import effect_table, further, grid_figures, larger_runs, published_folder, studies, study_figures, study_sentences
 from lib.report.effects import Change, changes
 from lib.report.published_folder import Published
 from stages import report
@@ -68,6 +68,21 @@ def accuracy(row: str, seed: int, share: float, semantics: str = "paper", n: int
     """One line of accuracies.csv: PGD at L∞ 0.2."""
     described = {"dataset": "mnist5k", "row": row, "technique": row, "seed": seed, "semantics": semantics, "attack": "pgd40"}
     return described | {"norm": "linf", "epsilon": 0.2, "accuracy": share, "n": n}
+
+
+def test_the_table_in_git_has_each_base_and_then_the_largest_effect_first() -> None:
+    study_grid.publish("audit", study_grid.frame("audit", raised("ir_nesterov", (10, 11, 12))))
+    lines = [line for line in effect_table.document(published_folder.read(PUBLISHED)).splitlines() if line.startswith("| ")][2:]
+    based = [bool(line.split(" | ")[2].strip("| ")) for line in lines]
+    assert not any(based[: based.index(True)]) and all(based[based.index(True) :])
+    assert lines[0].startswith("| strict<br><sub>IR(R,SmG)</sub> | 41.0 | ")
+    moved, *cells = lines[based.index(True)].removeprefix("| ").split(" | ")
+    assert moved == "Nesterov momentum, teacher and student<br><sub>IR(R,SmG), against: strict</sub>"
+    assert cells[:2] == ["52.0", "**+11.0**<br><sub>[+8.5, +13.5]</sub>"]
+
+
+def test_without_studies_the_table_in_git_says_how_to_make_them() -> None:
+    assert "make audit" in effect_table.document({})
 
 
 def test_the_audit_names_the_switch_that_moves_every_seed_and_calls_the_others_small() -> None:

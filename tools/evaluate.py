@@ -33,7 +33,7 @@ from lib.outside import images as any_images
 from lib.outside import model as any_model
 from lib.report.gate import Gate, Line, to_json
 from lib.report.results import COLUMNS
-from lib.report.table_formats import escape_markdown
+from lib.report.table_formats import escape_markdown, piped
 from lib.report.tables import decimals
 from lib.statistics import wilson
 
@@ -170,9 +170,8 @@ def table(found: Evaluated) -> pd.DataFrame:
 def to_markdown(found: Evaluated) -> str:
     """The table with its caption."""
     frame = table(found)
-    lines = [_piped(["", *frame.columns]), _piped(["---"] + ["---:"] * len(frame.columns))]
-    lines += [_piped([str(place), *values]) for place, values in zip(frame.index, frame.to_numpy())]
-    return "\n".join([caption(found), "", *lines]) + "\n"
+    heads, *lines = [["", *frame.columns], *([str(place), *values] for place, values in zip(frame.index, frame.to_numpy()))]
+    return f"{caption(found)}\n\n{piped(_escaped(heads), map(_escaped, lines))}\n"
 
 
 def caption(found: Evaluated) -> str:
@@ -229,8 +228,8 @@ def _images(record: Record) -> int:
     return record.correct.shape[1] if record.asked is None else int(record.asked.sum())
 
 
-def _piped(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(escape_markdown(cell) for cell in cells) + " |"
+def _escaped(cells: Sequence[str]) -> list[str]:
+    return [escape_markdown(cell) for cell in cells]
 
 
 def _say(sentences: list[str]) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.special import stdtr
 
 from lib.base.errors import require
+from lib.columns import Column
 from lib.report.findings import signed
 from lib.statistics import CONFIDENCE, holm, t_half_width
 
@@ -104,7 +105,10 @@ class Effect:
 
 @dataclass(frozen=True)
 class Change:
-    """A variant beside its `base`, which is called `against`, measure by measure."""
+    """A variant beside its `base`, which is called `against`, measure by measure.
+
+    `group` ends with the threat model where the study's first variant was attacked in another.
+    """
 
     variant: str
     group: str
@@ -118,7 +122,8 @@ class Change:
 def changes(frame: pd.DataFrame) -> list[Change]:
     """Every variant of a study's table that has a base there, in the table's order; Holm's correction runs over each measure."""
     variants = {name: lines for name, lines in frame.groupby("variant", sort=False)}
-    found = [_change(str(name), lines, variants) for name, lines in variants.items() if lines["base"].iloc[0] in variants]
+    usual = _threat(frame.iloc[0])
+    found = [_change(str(name), lines, variants, usual) for name, lines in variants.items() if lines["base"].iloc[0] in variants]
     adjusted = {measure: holm([change.effects[measure].p for change in found]) for measure in MEASURES}
     return [replace(change, effects=_adjusted(change, adjusted, index)) for index, change in enumerate(found)]
 
@@ -169,14 +174,19 @@ def within(one: Effect, margin: float) -> bool:
     return one.low > -margin and one.high < margin
 
 
-def _change(name: str, lines: pd.DataFrame, variants: dict) -> Change:
-    first = lines.iloc[0]
+def _change(name: str, lines: pd.DataFrame, variants: dict, usual: str) -> Change:
+    first, threat = lines.iloc[0], _threat(lines.iloc[0])
+    group = first["group"] if threat == usual or threat in first["group"] else f"{first['group']}, at {threat}"
     both = lines.merge(variants[first["base"]], on="seed", suffixes=("", "_base")).sort_values("seed")
     require(len(both) > 0, f"variant {name} and its base {first['base']} must share a seed, they have none in common")
     found = {}
     for measure, kind in MEASURES.items():
         found[measure] = effect(measure, both[kind.column].to_numpy(float), both[f"{kind.column}_base"].to_numpy(float))
-    return Change(name, first["group"], first["label"], first["base"], both["label_base"].iloc[0], tuple(both["seed"].tolist()), found)
+    return Change(name, group, first["label"], first["base"], both["label_base"].iloc[0], tuple(both["seed"].tolist()), found)
+
+
+def _threat(line: pd.Series) -> str:
+    return Column("", "", line["norm"], line["epsilon"]).threat
 
 
 def _adjusted(change: Change, adjusted: dict[str, list[float]], index: int) -> dict[str, Effect]:

@@ -8,7 +8,6 @@ import pandas as pd
 from markupsafe import Markup
 
 from lib.base.errors import require
-from lib.columns import NORMS, radius
 from lib.report import grid_figures, highlights, regression, study_figures, study_sentences
 from lib.report.effects import MEASURES, Change, Effect, changes
 from lib.report.experiments import Answer
@@ -173,13 +172,12 @@ def matched(study: Published, found: Sequence[Change]) -> dict[str, Matched]:
 def facts(study: Published) -> dict[str, object]:
     """What every section says of how its study was measured."""
     attacked = study.table.iloc[0]
-    threat = study.document["study"]["threat"]
     return {
         "name": study.about.name,
         "provenance": provenance(study.about),
+        "reading": study_sentences.reading(study.table),
         "notes": study.notes,
         "seeds": int(study.table["seed"].nunique()),
         "images": int(attacked["n_attacked"]),
         "clean_images": int(attacked["n_clean"]),
-        "threat": f"{NORMS.get(threat['norm'], threat['norm'])} {radius(threat['epsilon'])}",
     }

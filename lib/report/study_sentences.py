@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from statistics import median
 
+import pandas as pd
+
+from lib.columns import Column
 from lib.report.effects import Change, within
 from lib.report.findings import between, signed
 from lib.report.regression import PREDICTORS, Regression
@@ -111,6 +114,20 @@ def matched_words(changes: Sequence[Change], fitting: dict[str, bool]) -> list[s
 def ranked(changes: Sequence[Change], measure: str = "robust") -> list[Change]:
     """The largest effect first, whichever way it goes; what has none (NaN) comes last."""
     return sorted(changes, key=lambda change: -change.effects[measure].size)
+
+
+def reading(table: pd.DataFrame) -> str:
+    """How the numbers of a study's table (lib/study_table.py) and their effects are to be read."""
+    first, seeds = table.iloc[0], int(table["seed"].nunique())
+    images, threat = int(first["n_attacked"]), Column("", "", first["norm"], first["epsilon"]).threat
+    return (
+        f"Means over {seeds} seeds; robust accuracy on {images} test images at {threat} (elsewhere where its name says so), where one "
+        f"image is {100 / images:.1f} points. Differences are paired by seed, with Student’s 95 % t interval over the seeds ({seeds - 1} "
+        f"degree{'s' * (seeds > 2)} of freedom); the norm’s is a ratio of geometric means. All networks are attacked on the same images, "
+        "and the tables hold no single images, so an interval over images is not available. Bold: the interval excludes no effect; †: "
+        "also after Holm’s correction over all variants of the study, measure by measure. With so few seeds an effect that is not bold "
+        "may still be there."
+    )
 
 
 def number(count: int) -> str:

@@ -1,6 +1,6 @@
 """Table 1 as Markdown, as LaTeX and as a part of the page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -57,15 +57,26 @@ def to_markdown(table: Table, origin: str = "") -> str:
     """
     heads = ["Technique", "Clean", f"all attacks together<br>{table.headline}"]
     heads += [f"{escape_markdown(column.group)}<br>{column.threat}" for column in table.columns[1:]]
-    lines = [" ".join([f"**Table {table.number}.** {table.caption} *Paper*: the published value.", *[origin] * bool(origin)]), ""]
-    lines.append(_piped(heads))
-    lines.append(_piped(["---"] + ["---:"] * (len(heads) - 1)))
+    caption = " ".join([f"**Table {table.number}.** {table.caption} *Paper*: the published value.", *[origin] * bool(origin)])
+    lines = []
     for line in table.lines:
         if line.header:
-            lines.append(_piped([f"*{escape_markdown(line.header)}*"] + [""] * (len(heads) - 1)))
+            lines.append([f"*{escape_markdown(line.header)}*"] + [""] * (len(heads) - 1))
         cells = [line.cells[0], line.worst, *line.cells[1:]]
-        lines.append(_piped([escape_markdown(line.technique)] + [_markdown_cell(cell) for cell in cells]))
-    return "\n".join(lines) + "\n"
+        lines.append([escape_markdown(line.technique)] + [_markdown_cell(cell) for cell in cells])
+    return f"{caption}\n\n{piped(heads, lines)}\n"
+
+
+def piped(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table of cells that are Markdown already; the first column is text, the others are numbers.
+
+    >>> print(piped(["row", "clean"], [["JR", "**97.5**"]]))
+    | row | clean |
+    | --- | ---: |
+    | JR | **97.5** |
+    """
+    rule = ["---"] + ["---:"] * (len(heads) - 1)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, rule, *lines])
 
 
 def to_latex(table: Table, origin: str = "") -> str:
@@ -145,10 +156,6 @@ def _shown(cell: Cell, name: str, first: bool) -> Shown:
 
 def _name(column: Column) -> str:
     return "clean" if column == CLEAN else f"{column.group}, {column.threat}"
-
-
-def _piped(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _markdown_cell(cell: Cell) -> str:
