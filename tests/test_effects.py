@@ -61,6 +61,14 @@ def test_seeds_that_agree_to_the_last_digit_prove_nothing() -> None:
     assert found.shown == "+10.0" and found.p == 1 and not found.clear
 
 
+@pytest.mark.parametrize("measure, step", [("robust", 1 / 128), ("robust", 1 / 384), ("cosine", 0.01)])
+def test_seeds_that_agree_but_for_the_rounding_of_the_table_prove_nothing_either(measure: str, step: float) -> None:
+    base = np.array([0.40625, 0.375, 0.8984375])
+    rounded = [np.array([float(f"{value:.6g}") for value in values]) for values in (base - step, base)]
+    found = effect(measure, *rounded)
+    assert found.p == 1 and not found.clear and found.low == found.high
+
+
 def test_one_seed_has_no_interval() -> None:
     found = effect("robust", np.array([0.6]), np.array([0.5]))
     assert found.interval == "" and found.df == 0 and not found.clear

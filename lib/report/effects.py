@@ -35,6 +35,7 @@ MEASURES = {
     "norm": Measure("label_norm", "gradient norm", "ratio", ratio=True),
     "cosine": Measure("cosine_reference", "cosine with reference", "cosine"),
 }
+DIGITS = 6  # of the numbers in a study's table, "%.6g"
 COLUMNS = ["study", "variant", "group", "label", "base", "measure", "unit", "seeds", "per_seed"]
 COLUMNS += ["effect", "low", "high", "df", "p", "p_holm", "excludes_none", "excludes_none_holm"]
 
@@ -139,21 +140,22 @@ def effect(measure: str, variant: np.ndarray, base: np.ndarray) -> Effect:
     positive = (np.minimum(variant, base) > 0).all()
     logs = np.log(variant) - np.log(base) if kind.ratio and positive else np.full(len(variant), nan)
     values = logs if kind.ratio else kind.factor * (variant - base)
-    mean, half, back = float(values.mean()), _half(values), np.exp if kind.ratio else np.asarray
+    same = _same(values, 4 * kind.factor * 10.0**-DIGITS)  # each of four numbers rounded
+    mean, half, back = float(values.mean()), _half(values, same), np.exp if kind.ratio else np.asarray
     low, high = (float(back(mean + side * half)) for side in (-1, 1))
-    return Effect(measure, tuple(back(values).tolist()), float(back(mean)), low, high, len(values) - 1, t_test(values))
+    return Effect(measure, tuple(back(values).tolist()), float(back(mean)), low, high, len(values) - 1, 1.0 if same else t_test(values))
 
 
 def t_test(values: np.ndarray) -> float:
     """Two-sided p value of Student's t test that the mean of `values` (n,) is zero.
 
-    One value, or values that are all the same to rounding, have no spread to hold the mean against: the p value is then 1, as it is
+    One value, or values that are all the same, have no spread to hold the mean against: the p value is then 1, as it is
     where a value is NaN.
 
     >>> round(t_test(np.array([1.0, 2.0, 3.0])), 4)
     0.0742
     """
-    if len(values) < 2 or _same(values) or not np.isfinite(values).all():
+    if len(values) < 2 or _same(values, 1e-9) or not np.isfinite(values).all():
         return 1.0
     t = abs(values.mean()) / (values.std(ddof=1) / sqrt(len(values)))
     return float(2 * stdtr(len(values) - 1, -t))
@@ -193,14 +195,14 @@ def _adjusted(change: Change, adjusted: dict[str, list[float]], index: int) -> d
     return {measure: replace(one, adjusted=adjusted[measure][index]) for measure, one in change.effects.items()}
 
 
-def _half(values: np.ndarray) -> float:
+def _half(values: np.ndarray, same: bool) -> float:
     if len(values) < 2:
         return nan
-    return 0.0 if _same(values) else t_half_width(values.tolist())
+    return 0.0 if same else t_half_width(values.tolist())
 
 
-def _same(values: np.ndarray) -> bool:
-    return bool(np.ptp(values) < 1e-9 * max(1.0, float(np.abs(values).max())))
+def _same(values: np.ndarray, rounding: float) -> bool:
+    return bool(np.ptp(values) < rounding)
 
 
 def _line(study: str, change: Change, one: Effect) -> dict[str, object]:
