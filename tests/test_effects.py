@@ -56,6 +56,11 @@ def test_the_group_names_the_threat_model_where_it_is_not_that_of_the_first_vari
     assert [change.group for change in found] == ["g", "g, at L∞ 0.1"]
 
 
+def test_a_group_that_names_its_threat_model_does_not_name_it_twice() -> None:
+    frame = table(a={}, b={"epsilon": 0.1}).assign(group="PGD at L∞ 0.1")
+    assert effects.grouped(frame) == {"a": "PGD at L∞ 0.1", "b": "PGD at L∞ 0.1"}
+
+
 def test_seeds_that_agree_to_the_last_digit_prove_nothing() -> None:
     found = effect("robust", np.array([0.6, 0.6, 0.6]), np.array([0.5, 0.5, 0.5]))
     assert found.shown == "+10.0" and found.p == 1 and not found.clear

@@ -1,10 +1,10 @@
 """The effects of the studies as Markdown tables, for readers who have the repository in front of them and not the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
-from lib.report.effects import MEASURES, Change, Effect, changes
+from lib.report.effects import MEASURES, Change, Effect, changes, grouped
 from lib.report.published_folder import Published, provenance
 from lib.report.study_sentences import ranked, reading
 from lib.report.table_formats import escape_markdown, piped
@@ -23,18 +23,12 @@ def to_markdown(table: pd.DataFrame) -> str:
     """
     found, levels = changes(table), table.groupby("variant")["robust"].mean()
     heads = ["variant", "strict attack, %", *(f"Δ {measure.title}" for measure in MEASURES.values())]
-    lines = [_base(line, levels[line["variant"]]) for line in _bases(table, found)]
+    labels, groups = dict(zip(table["variant"], table["label"])), grouped(table)
+    based = {change.variant for change in found}
+    empty = [""] * len(MEASURES)
+    lines = [[_named(labels[name], group), _percent(levels[name]), *empty] for name, group in groups.items() if name not in based]
     lines += [_line(change, levels[change.variant]) for change in ranked(found)]
     return f"{reading(table)}\n\n{piped(heads, lines)}\n"
-
-
-def _bases(table: pd.DataFrame, found: Sequence[Change]) -> list[pd.Series]:
-    first = table.groupby("variant", sort=False).head(1)
-    return [line for _, line in first.iterrows() if line["variant"] not in {change.variant for change in found}]
-
-
-def _base(line: pd.Series, level: float) -> list[str]:
-    return [_named(line["label"], line["group"]), _percent(level), *[""] * len(MEASURES)]
 
 
 def _line(change: Change, level: float) -> list[str]:

@@ -108,7 +108,7 @@ class Effect:
 class Change:
     """A variant beside its `base`, which is called `against`, measure by measure.
 
-    `group` ends with the threat model where the study's first variant was attacked in another.
+    `group` is as `grouped` says.
     """
 
     variant: str
@@ -123,10 +123,19 @@ class Change:
 def changes(frame: pd.DataFrame) -> list[Change]:
     """Every variant of a study's table that has a base there, in the table's order; Holm's correction runs over each measure."""
     variants = {name: lines for name, lines in frame.groupby("variant", sort=False)}
-    usual = _threat(frame.iloc[0])
-    found = [_change(str(name), lines, variants, usual) for name, lines in variants.items() if lines["base"].iloc[0] in variants]
+    groups = grouped(frame)
+    found = [_change(str(name), lines, variants, groups[name]) for name, lines in variants.items() if lines["base"].iloc[0] in variants]
     adjusted = {measure: holm([change.effects[measure].p for change in found]) for measure in MEASURES}
     return [replace(change, effects=_adjusted(change, adjusted, index)) for index, change in enumerate(found)]
+
+
+def grouped(frame: pd.DataFrame) -> dict[str, str]:
+    """Variant -> the group that it belongs to, with its threat model where that is not the one of the table's first line."""
+    usual, found = _threat(frame.iloc[0]), {}
+    for name, line in frame.groupby("variant", sort=False).head(1).set_index("variant").iterrows():
+        threat, group = _threat(line), line["group"]
+        found[str(name)] = group if threat == usual or threat in group else f"{group}, at {threat}"
+    return found
 
 
 def effect(measure: str, variant: np.ndarray, base: np.ndarray) -> Effect:
@@ -176,9 +185,8 @@ def within(one: Effect, margin: float) -> bool:
     return one.low > -margin and one.high < margin
 
 
-def _change(name: str, lines: pd.DataFrame, variants: dict, usual: str) -> Change:
-    first, threat = lines.iloc[0], _threat(lines.iloc[0])
-    group = first["group"] if threat == usual or threat in first["group"] else f"{first['group']}, at {threat}"
+def _change(name: str, lines: pd.DataFrame, variants: dict, group: str) -> Change:
+    first = lines.iloc[0]
     both = lines.merge(variants[first["base"]], on="seed", suffixes=("", "_base")).sort_values("seed")
     require(len(both) > 0, f"variant {name} and its base {first['base']} must share a seed, they have none in common")
     found = {}
