@@ -165,7 +165,7 @@ def write(evidence: Evidence, found: Findings, train: Split, places: Places, fol
     mixed = " ".join(filter(None, [found.origin.text, found.origin.missing])) if found.origin.level in ("mixed", "commit") else ""
     (folder / "table1.md").write_text(table_formats.to_markdown(found.table, mixed), encoding="utf-8")
     (folder / "table1.tex").write_text(table_formats.to_latex(found.table, mixed), encoding="utf-8")
-    (folder / "studies.md").write_text(effect_table.document(found.published), encoding="utf-8")
+    (folder / "studies.md").write_text(effect_table.document(found.published, found.effects), encoding="utf-8")
     text = page.render(evidence, len(train), judged(evidence, found, black), parts(evidence, found, train, places, folder / "figures"))
     (folder / "index.html").write_text(text, encoding="utf-8")
 

@@ -64,7 +64,7 @@ def environment() -> dict[str, str | int]:
         "platform": system(),
         "cpu": cpu(),
         "cores": os.cpu_count() or 0,
-        "torch_threads": int(os.environ.get("OMP_NUM_THREADS", 1)),  # of a stage, as lib/network/runtime.py has it
+        "torch_threads": torch.get_num_threads() if "OMP_NUM_THREADS" in os.environ else 1,  # of a stage: lib/network/runtime.py
         "device": name,
     }
 

@@ -16,11 +16,6 @@ class Finding:
     verdict: str
     numbers: str
 
-    @property
-    def look(self) -> str:
-        """The verdict's class in the report's style sheet."""
-        return self.verdict.split(" ")[0]
-
 
 def claims(compared: Comparison) -> Sides[tuple[str, str], Finding]:
     """The claims whose verdict is not the same in all revisions, by their keys and attacks."""

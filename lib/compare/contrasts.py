@@ -17,11 +17,6 @@ class Contrast:
     interval: str
     verdict: str
 
-    @property
-    def look(self) -> str:
-        """The verdict's class in the report's style sheet."""
-        return self.verdict.split(" ")[0]
-
 
 def contrasts(compared: Comparison) -> Sides[tuple[str, str], Contrast]:
     """The contrasts whose verdict is not the same in all revisions, by their names and attacks."""

@@ -5,7 +5,7 @@ from markupsafe import Markup
 from lib.report.claims import GRADIENTS, Claim, tally
 from lib.report.contrasts import Contrast
 from lib.report.results import Evidence
-from lib.report.series import headline_columns
+from lib.report.series import headline_column, headline_columns
 from lib.report.templates import rendered
 
 
@@ -19,7 +19,7 @@ def to_html(found: list[Claim], family: list[Contrast], evidence: Evidence) -> M
         attacks={name: column.called for name, column in columns.items()},
         tallies={name: tally(found, name) for name in columns},
         family=len(family) // len(columns),
-        threat=next(iter(columns.values())).threat,
+        threat=headline_column(evidence).threat,
         images=images(family),
         seeds=len(evidence.seeds),
     )

@@ -35,7 +35,7 @@ MEASURES = {
     "norm": Measure("label_norm", "gradient norm", "ratio", ratio=True),
     "cosine": Measure("cosine_reference", "cosine with reference", "cosine"),
 }
-DIGITS = 6  # of the numbers in a study's table, "%.6g"
+ROUNDED_TO = 6  # of the numbers in a study's table, "%.6g"
 COLUMNS = ["study", "variant", "group", "label", "base", "measure", "unit", "seeds", "per_seed"]
 COLUMNS += ["effect", "low", "high", "df", "p", "p_holm", "excludes_none", "excludes_none_holm"]
 
@@ -149,7 +149,7 @@ def effect(measure: str, variant: np.ndarray, base: np.ndarray) -> Effect:
     positive = (np.minimum(variant, base) > 0).all()
     logs = np.log(variant) - np.log(base) if kind.ratio and positive else np.full(len(variant), nan)
     values = logs if kind.ratio else kind.factor * (variant - base)
-    same = _same(values, 4 * kind.factor * 10.0**-DIGITS)  # each of four numbers rounded
+    same = _same(values, 4 * kind.factor * 10.0**-ROUNDED_TO)  # each of four numbers rounded
     mean, half, back = float(values.mean()), _half(values, same), np.exp if kind.ratio else np.asarray
     low, high = (float(back(mean + side * half)) for side in (-1, 1))
     return Effect(measure, tuple(back(values).tolist()), float(back(mean)), low, high, len(values) - 1, 1.0 if same else t_test(values))

@@ -13,7 +13,7 @@ from lib.report.families import NAMES, families
 from lib.report.figures import Picture
 from lib.report.findings import accuracy, standings
 from lib.report.results import Evidence, labels
-from lib.report.series import headline_columns
+from lib.report.series import headline_column, headline_columns
 from lib.report.survival import Survival, worst_scores
 from lib.statistics import wilson
 
@@ -35,7 +35,10 @@ def frame(evidence: Evidence, shown: list[str]) -> pd.DataFrame:
     """A line per row and attack: accuracy (mean over seeds, a fraction) with Wilson's interval over the n images it was tried on."""
     names, kinds, worst, lines = labels(evidence.rows), families(), worst_scores(evidence), []
     for row in shown:
-        found = {column.called: (accuracy(evidence, row, column), _tried(evidence, names[row], column)) for column in _columns(evidence)}
+        found = {
+            column.called: (accuracy(evidence, row, column), _tried(evidence, names[row], column))
+            for column in headline_columns(evidence).values()
+        }
         found[TOGETHER] = float(worst[row].mean()), evidence.images
         for place, (attack, (share, count)) in enumerate(found.items()):
             low, high = wilson(share, count)
@@ -53,7 +56,7 @@ def strengths(found: pd.DataFrame) -> dict[str, float]:
 def picture(evidence: Evidence, found: pd.DataFrame, folder: Path) -> Picture:
     """Bars for print and for pages without scripts, of the lines of `frame`."""
     shown, shades = list(dict.fromkeys(found["key"])), colours()
-    opacity, threat = strengths(found), next(iter(_columns(evidence))).threat
+    opacity, threat = strengths(found), headline_column(evidence).threat
     with drawn(folder / "overview", 9.6, 0.9 + 0.62 * len(shown)) as figure:
         axes = figure.subplots()
         for line in found.to_dict("records"):
@@ -81,10 +84,6 @@ def picture(evidence: Evidence, found: pd.DataFrame, folder: Path) -> Picture:
         "held against."
     )
     return Picture("overview", "What each attack leaves", caption, alt, 9.6, dark=True)
-
-
-def _columns(evidence: Evidence) -> list[Column]:
-    return list(headline_columns(evidence).values())
 
 
 def _name(found: pd.DataFrame, row: str) -> str:

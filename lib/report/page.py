@@ -67,7 +67,7 @@ def render(evidence: Evidence, train_images: int, judged: Judged, parts: Parts) 
         "dataset": explained.dataset(evidence.dataset),
         "parts": parts,
         "measured": measured,
-        "threat": next(iter(columns.values())).threat,
+        "threat": headline_column(evidence).threat,
     }
     sections = rendered("sections.html.j2", **known, **_sections(evidence, judged, short, believed))
     top = _top(evidence, train_images, judged, believed[0])
@@ -108,7 +108,7 @@ def _sections(evidence: Evidence, judged: Judged, short: str, believed: list[str
     return {
         "names": row_names.key(evidence),
         "reference": explained.reference(),
-        "radius": explained.radius(next(iter(columns.values()))),
+        "radius": explained.radius(headline_column(evidence)),
         "attack_words": explained.attacks(columns, short),
         "short": short,
         "table": judged.table,

@@ -22,11 +22,20 @@ def environment(*folders: Path) -> Environment:
     """Where templates are found: in `folders`, and beside this file."""
     loader = FileSystemLoader([*folders, Path(__file__).parent])
     found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    found.filters["points"], found.filters["breakable"] = signed, breakable
+    found.filters["points"], found.filters["breakable"], found.filters["look"] = signed, breakable, look
     found.filters["percent"] = lambda fraction: (
         f"{round(100 * fraction, 6):.1f}"
     )  # equal shares are printed alike, however they were summed
     return found
+
+
+def look(verdict: str) -> str:
+    """A verdict's class in the style sheet.
+
+    >>> look("cannot tell")
+    'cannot'
+    """
+    return verdict.split(" ")[0]
 
 
 def breakable(name: str) -> Markup:
