@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from lib.base import image_file
+from lib import lineage
+from lib.base import image_file, params
 from lib.base.command import command, result, source
 from lib.base.image_file import Split
 from lib.report import (
@@ -90,6 +91,7 @@ class Findings:
     origin: Notice
     networks: pd.DataFrame
     answers: list[Answer]
+    outdated: str
 
     @staticmethod
     def of(evidence: Evidence, published: dict[str, Published], records: Records) -> "Findings":
@@ -108,7 +110,14 @@ class Findings:
             origins.notice(evidence, records),
             networks.networks(evidence),
             experiments.answers(left, published, changes, threat),
+            outdated(records),
         )
+
+
+def outdated(records: Records) -> str:
+    """What is to be said of results that were not made anew after a change; only a report that is asked for by itself has such."""
+    read = {stage: entry for stage, entry in lineage.recorded().items() if any(out["path"] in records for out in entry.get("outs", ()))}
+    return lineage.said(lineage.outdated(read, {params.PATH.name: params.document()}))
 
 
 TABLES = ("black_box", "worst_case", "claims", "contrasts", "effects", "environments")  # stand on the page as tables
@@ -192,7 +201,7 @@ def parts(evidence: Evidence, found: Findings, train: Split, places: Places, fol
         figures=figure_list.section(draw(evidence, found, train, targets, folder), charts, folder),
         gallery=picker.section(evidence, train, targets, maps),
         further=further.section(found.published, found.effects, folder, found.answers),
-        origin=origins.below_table(found.origin),
+        origin=origins.below_table(found.origin, found.outdated),
         environments=origins.section(found.records),
         style=vega.style(rows),
         scripts=sortable.script() + vega.script(rows),
@@ -222,7 +231,7 @@ def said(found: Findings) -> str:
     parts = [terminal.table_text(found.table), terminal.differences_text(found.table), terminal.gate_text(found.gate)]
     parts += [terminal.claims_text(found.claims)]
     parts += [terminal.wrapped(survival.paragraph(found.survival))] if found.survival else []
-    parts += [terminal.wrapped(f"{found.origin.text} {found.origin.missing}".strip())]
+    parts += [terminal.wrapped(f"{found.origin.text} {found.origin.missing}".strip()), terminal.wrapped(found.outdated)]
     return "\n\n".join(part for part in parts if part)
 
 

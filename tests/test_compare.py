@@ -1,6 +1,8 @@
 """Several revisions side by side: what is read from where, known differences with their intervals, one sentence for anything wrong."""
 
 import csv
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -103,6 +105,29 @@ def test_a_row_is_spoken_of_in_those_revisions_alone_in_which_it_differs(project
 
 def test_revisions_that_agree_are_said_to(project):
     assert "HEAD and workspace have the same outcomes in every row, under every attack." in compared().output
+
+
+def test_results_of_before_an_edit_are_not_called_current(project):
+    Path("loss.py").write_text("")
+    stages = {"train-jr": {"cmd": "true", "deps": ["loss.py"], "params": ["jr.JR"], "outs": [{"model": {"cache": False}}]}}
+    Path("dvc.yaml").write_text(json.dumps({"stages": stages}))
+    Path("model").write_text("")
+    empty = hashlib.md5(b"").hexdigest()
+    made = {
+        "cmd": "true",
+        **{key: [{"path": path, "hash": "md5", "md5": empty}] for key, path in {"deps": "loss.py", "outs": "model"}.items()},
+    }
+    made |= {"params": {"params.yaml": {"jr.JR": {"lambda_j": 0.5}}}}
+    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"train-jr": made}}))
+    run("git add -A", project)
+    run("git commit -qm pipeline", project)
+    assert "Not made anew" not in compared().output
+    write({"NR": 4, "JR": 28}, lambda_j=0.7)
+    Path("loss.py").write_text("edited")
+    said = compared().output
+    assert "Not made anew in workspace: train-jr (jr.JR.lambda_j, loss.py), 1 result in all; run dvc repro." in said
+    assert "have the same outcomes, as far as they were made anew, in every row" in said
+    assert "Not made anew in workspace" in Path("comparison/index.html").read_text()
 
 
 @pytest.mark.parametrize(

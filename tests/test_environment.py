@@ -357,8 +357,13 @@ def test_a_difference_in_the_commit_alone_is_said_quietly(evidence, change):
     assert (found.level, found.text) == ("commit", "The rows of this table were made by different commits of the code, otherwise alike.")
     other = "commit ccccccc" if change == OTHER else "commit aaaaaaa with edits"
     assert [group.said for group in found.steps["training"]] == [other, "commit aaaaaaa"]
-    html = origins.below_table(found)
+    html = origins.below_table(found, "")
     assert "<strong>" not in html and "<details>" in html and "mixed" not in html
+
+
+def test_results_that_were_not_made_anew_are_spoken_of_first(evidence):
+    html = origins.below_table(origins.notice(evidence, records({})), "Not made anew: <all>.")
+    assert html.index("<strong>Not made anew: &lt;all&gt;.</strong>") < html.index("made in")
 
 
 def test_gradients_and_transfer_are_in_no_table_of_rows(evidence):

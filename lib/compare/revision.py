@@ -1,11 +1,13 @@
 """What one revision of the project found, read from Git and from DVC's cache or remote; the workspace is left alone."""
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ import pandas as pd
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.scm import RevError
+from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from lib import lineage
 from lib.base.errors import InputError, require
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes
@@ -45,7 +49,8 @@ class Revision:
 
     `rows` is row -> technique, as in the tables. `accuracies` holds report/results.csv with its columns. The other tables, `summary` and
     `gate` are what the files of these names in report/ hold, and empty where the revision has none, or one of an older form. `outcomes`
-    are those whose files could be had, `lost` how many not.
+    are those whose files could be had, `lost` how many not. `outdated` are the stages whose results were not made anew after a change,
+    with what has changed (lib/lineage.py).
     """
 
     name: str
@@ -62,6 +67,7 @@ class Revision:
     gate: list[Line]
     outcomes: tuple[Outcomes, ...]
     lost: int
+    outdated: dict[str, list[str]]
 
     @property
     def dataset(self) -> str:
@@ -97,7 +103,7 @@ def read(repo: Repo, name: str, scratch: Path, known: dict[str, Outcomes]) -> Re
         documents = _document(files, "report/summary.json"), _gate(_document(files, "report/gate.json"))
         outcomes, lost = _outcomes(files, scratch, known)
         frames = accuracies, curves, contrasts, environments, claims, networks
-        return Revision(name, commit, document, _rows(document), *frames, *documents, outcomes, lost)
+        return Revision(name, commit, document, _rows(document), *frames, *documents, outcomes, lost, _outdated(repo, document))
 
 
 def require_known(repo: Repo, names: Iterable[str]) -> None:
@@ -126,6 +132,25 @@ def _parameters(files: Any, name: str) -> dict[str, Any]:
         raise InputError(f"expected valid YAML in params.yaml of {name}, got: {' '.join(str(error).split())[:200]}") from error
     require(isinstance(document, dict), f"expected sections in params.yaml of {name}, got {document!r}")
     return document
+
+
+def _outdated(repo: Repo, document: dict[str, Any]) -> dict[str, list[str]]:
+    """By what dvc.lock, params.yaml and the code of the revision are."""
+    files = repo.dvcfs
+    names = [stage.name for stage in repo.index.stages if isinstance(stage, PipelineStage) and stage.path_in_repo == "dvc.yaml"]
+    known = lineage.stages(_text(files, "dvc.lock") or "")
+    return lineage.outdated({name: known[name] for name in names if name in known}, {"params.yaml": document}, partial(_digest, files))
+
+
+def _digest(files: Any, path: str) -> str | None:
+    """DVC's MD5 of a file or folder of Git; None where there is none."""
+    try:
+        if files.isfile(path):
+            return hashlib.md5(files.read_bytes(path), usedforsecurity=False).hexdigest()
+        inside = [(file.removeprefix(f"{path}/"), _digest(files, file) or "") for file in files.find(path)]
+        return lineage.folder_digest(inside) if inside else None
+    except _LOST:
+        return None
 
 
 def _rows(document: dict[str, Any]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What the comparison says, in sentences; every one is chosen by the numbers."""
 
+from lib import lineage
 from lib.columns import Column, under
 from lib.compare.comparison import Comparison
 from lib.compare.differences import Change, moved
@@ -10,10 +11,13 @@ MOST = 4  # rows that are named one by one
 
 
 def sentences(compared: Comparison) -> list[str]:
-    """Which rows differ, what became of them where the answer is given, and how sure that is."""
+    """What was not made anew, which rows differ, what became of them where the answer is given, and how sure that is."""
+    late = [sentence for revision in compared.revisions if (sentence := lineage.said(revision.outdated, f" in {revision.name}"))]
     if not compared.moved:
-        return [f"{_listed([revision.name for revision in compared.revisions])} have the same outcomes in every row, under every attack."]
-    found = [_which(compared)]
+        which = "the same outcomes, as far as they were made anew," if late else "the same outcomes"
+        names = _listed([revision.name for revision in compared.revisions])
+        return [*late, f"{names} have {which} in every row, under every attack."]
+    found = [*late, _which(compared)]
     for place, changes in enumerate(compared.changes, 1):
         found += _at_headline(compared, place, changes)
         found.append(_how_sure(compared.revisions[place], changes))

@@ -71,9 +71,9 @@ def notice(evidence: Evidence, records: Records) -> Notice:
     return Notice(level, text, missing, {step.name: _groups(step, known) for step in found if step.differ})
 
 
-def below_table(found: Notice) -> Markup:
-    """The notice as a part of the page."""
-    return rendered("origins.html.j2", notice=found)
+def below_table(found: Notice, outdated: str) -> Markup:
+    """The notice as a part of the page, after what is to be said of results that were not made anew."""
+    return rendered("origins.html.j2", notice=found, outdated=outdated)
 
 
 def section(records: Records) -> Markup:
