@@ -5,6 +5,7 @@ gives logits for images in [0, 1]. The images are the test split of an HDF5 imag
 """
 
 import json
+import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before the current folder, which may have a lib/ of its own
+
+from lib.attacks import autoattack
 from lib.base import params
 from lib.base.command import command, result, source
 from lib.base.errors import require
@@ -29,8 +33,10 @@ from lib.evaluation.work import Evaluation
 from lib.gate.check import Check
 from lib.gate.checks import checks
 from lib.network import checkpoint, folders, runtime
+from lib.outside import factory as any_factory
 from lib.outside import images as any_images
 from lib.outside import model as any_model
+from lib.outside import weights as any_weights
 from lib.report.gate import Gate, Line, to_json
 from lib.report.results import COLUMNS
 from lib.report.table_formats import escape_markdown, piped
@@ -93,9 +99,12 @@ def main(
     device = runtime.start(0, "analysis")
     test = any_images.read(images, count, image_size)
     plan = _plan(len(test), count, batch_size)
-    accepted = any_model.accepted(_model(model, factory, weights), test, device)
-    remarks = list(accepted.remarks)
+    asking, remarks = _model(model, factory, weights)
     _say(remarks)
+    accepted = any_model.accepted(asking, test, device)
+    _say(accepted.remarks)
+    _require_classes(settings, accepted.classes)
+    remarks += accepted.remarks
     called = name or (model.resolve().name if model else str(factory))
     asked = [Asked(called, 0, key, entry, attacked, plan) for key, entry in settings.items()]
     found = [outcomes(accepted.model, test, one, device) for one in asked]
@@ -168,10 +177,11 @@ def table(found: Evaluated) -> pd.DataFrame:
 
 
 def to_markdown(found: Evaluated) -> str:
-    """The table with its caption."""
+    """The table with its caption, and below it the remarks."""
     frame = table(found)
     heads, *lines = [["", *frame.columns], *([str(place), *values] for place, values in zip(frame.index, frame.to_numpy()))]
-    return f"{caption(found)}\n\n{piped(_escaped(heads), map(_escaped, lines))}\n"
+    notes = "".join(f"\nNote: {escape_markdown(remark)}.\n" for remark in found.remarks)
+    return f"{caption(found)}\n\n{piped(_escaped(heads), map(_escaped, lines))}\n{notes}"
 
 
 def caption(found: Evaluated) -> str:
@@ -183,10 +193,11 @@ def caption(found: Evaluated) -> str:
 
 
 def in_words(found: Evaluated) -> str:
-    """The table, and every check of the gate that did not pass, for a terminal."""
+    """The remarks, the table, and every check of the gate that did not pass, for a terminal."""
     open_checks = [check for check in found.gate if check.verdict != "pass"]
     passed = len(found.gate) - len(open_checks)
-    lines = [caption(found), "", table(found).to_string(), "", f"The gate: {passed} of {len(found.gate)} checks pass; the others:"]
+    notes = [f"Note: {remark}." for remark in found.remarks]
+    lines = [caption(found), *notes, "", table(found).to_string(), "", f"The gate: {passed} of {len(found.gate)} checks pass; the others:"]
     for check in open_checks:
         value = "" if check.value is None or not isfinite(check.value) else f" {check.value:.3g} {check.unit}".rstrip()
         head = f"  {check.id:<4}{check.verdict:<13}{check.name}{value}"
@@ -194,11 +205,21 @@ def in_words(found: Evaluated) -> str:
     return "\n".join(lines)
 
 
-def _model(folder: Path | None, factory: str | None, weights: Path | None) -> nn.Module:
+def _model(folder: Path | None, factory: str | None, weights: Path | None) -> tuple[nn.Module, list[str]]:
     require((folder is None) != (factory is None), "exactly one of --model and --factory must be given")
     require(weights is None or factory is not None, "--weights belong to --factory; a folder given by --model has its own")
-    device = runtime.device()
-    return checkpoint.read(folder, device) if folder is not None else any_model.from_factory(str(factory), weights, device)
+    if folder is not None:
+        return checkpoint.read(folder, runtime.device()), []
+    model = any_factory.made(str(factory))
+    return model, any_weights.load(model, weights) if weights else []
+
+
+def _require_classes(settings: dict[str, Any], classes: int) -> None:
+    """Before the first attack, not after the others have been run: those of AutoAttack in any suite must fit the model."""
+    for key, entry in settings.items():
+        for place, part in {key: entry, **{f"{key}.{name}": part for name, part in vars(entry).items()}}.items():
+            if isinstance(part, autoattack.Settings):
+                part.require_classes(classes, f"attacks.{place}.attacks")
 
 
 def _plan(images: int, count: int | None, batch_size: int | None) -> Evaluation:
@@ -232,7 +253,7 @@ def _escaped(cells: Sequence[str]) -> list[str]:
     return [escape_markdown(cell) for cell in cells]
 
 
-def _say(sentences: list[str]) -> None:
+def _say(sentences: Sequence[str]) -> None:
     for sentence in sentences:
         click.echo(f"Note: {sentence}.", err=True)
 
