@@ -20,7 +20,6 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before the current folder, which may have a lib/ of its own
 
-from lib.attacks import autoattack
 from lib.base import params
 from lib.base.command import command, result, source
 from lib.base.errors import require
@@ -103,11 +102,10 @@ def main(
     _say(remarks)
     accepted = any_model.accepted(asking, test, device)
     _say(accepted.remarks)
-    _require_classes(settings, accepted.classes)
+    accepted.require_classes(settings)
     remarks += accepted.remarks
     called = name or (model.resolve().name if model else str(factory))
-    asked = [Asked(called, 0, key, entry, attacked, plan) for key, entry in settings.items()]
-    found = [outcomes(accepted.model, test, one, device) for one in asked]
+    found = [outcomes(accepted.model, test, Asked(called, 0, key, entry, attacked, plan), device) for key, entry in settings.items()]
     evaluated = Evaluated(found, checks(found, undefended), remarks + _chance(found[0]))
     _say(evaluated.remarks[len(remarks) :])
     with folders.writing(out) as part:
@@ -180,8 +178,8 @@ def to_markdown(found: Evaluated) -> str:
     """The table with its caption, and below it the remarks."""
     frame = table(found)
     heads, *lines = [["", *frame.columns], *([str(place), *values] for place, values in zip(frame.index, frame.to_numpy()))]
-    notes = "".join(f"\nNote: {escape_markdown(remark)}.\n" for remark in found.remarks)
-    return f"{caption(found)}\n\n{piped(_escaped(heads), map(_escaped, lines))}\n{notes}"
+    notes = [f"\nNote: {escape_markdown(remark)}.\n" for remark in found.remarks]
+    return f"{caption(found)}\n\n{piped(_escaped(heads), map(_escaped, lines))}\n{''.join(notes)}"
 
 
 def caption(found: Evaluated) -> str:
@@ -212,14 +210,6 @@ def _model(folder: Path | None, factory: str | None, weights: Path | None) -> tu
         return checkpoint.read(folder, runtime.device()), []
     model = any_factory.made(str(factory))
     return model, any_weights.load(model, weights) if weights else []
-
-
-def _require_classes(settings: dict[str, Any], classes: int) -> None:
-    """Before the first attack, not after the others have been run: those of AutoAttack in any suite must fit the model."""
-    for key, entry in settings.items():
-        for place, part in {key: entry, **{f"{key}.{name}": part for name, part in vars(entry).items()}}.items():
-            if isinstance(part, autoattack.Settings):
-                part.require_classes(classes, f"attacks.{place}.attacks")
 
 
 def _plan(images: int, count: int | None, batch_size: int | None) -> Evaluation:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from lib.attacks import autoattack
 from lib.attacks.probes import CHANGE, change
 from lib.base.errors import require
 from lib.base.image_file import Split
@@ -36,6 +37,13 @@ class Accepted:
     model: nn.Module
     classes: int
     remarks: tuple[str, ...]
+
+    def require_classes(self, settings: dict[str, Any]) -> None:
+        """Raise `InputError` where a suite or a part of one needs more classes than the model has; `settings` are those of each suite."""
+        for key, entry in settings.items():
+            for place, part in {key: entry, **{f"{key}.{name}": part for name, part in vars(entry).items()}}.items():
+                if isinstance(part, autoattack.Settings):
+                    part.require_classes(self.classes, f"attacks.{place}.attacks")
 
 
 class Adapted(nn.Module):
