@@ -49,6 +49,7 @@ def attacked() -> Attacked:
         "linear": defences.Quadrants,
         "adversarially trained": lambda: defences.trained(defences.network(), *train, epochs=30, epsilon=0.5),
         "dropout": lambda: defences.Dropout(undefended),
+        "batch statistics": lambda: defences.BatchStatistics(undefended),
         "softmax": lambda: defences.Softmax(undefended),
         "gradient killer": lambda: defences.GradientKiller(undefended),
         "saturated": lambda: defences.Saturated(undefended),
@@ -80,6 +81,7 @@ def judge(attacked: Attacked) -> Judge:
     ("defence", "number", "words"),
     [
         ("dropout", "G2", "images differ"),
+        ("batch statistics", "G2", "images are answered otherwise alone than among others"),
         ("softmax", "G3", "outputs are non-negative and sum to 1"),
         ("gradient killer", "G10", "have a gradient of exactly zero"),
         ("saturated", "G10", "the paper's column fails"),

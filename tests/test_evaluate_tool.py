@@ -69,6 +69,18 @@ class Wrapped(nn.Module):
         return self.change(self.model(images), images)
 
 
+class Changed(nn.Module):
+    """The honest model on images that `change` has seen before."""
+
+    def __init__(self, change) -> None:
+        super().__init__()
+        self.model, self.change = honest(), change
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(self.change(images))
+
+
 def softmax() -> nn.Module:
     return Wrapped(lambda logits, images: logits.softmax(1))
 
@@ -123,6 +135,61 @@ def always_first() -> nn.Module:
     return model
 
 
+class NoWayBack(torch.autograd.Function):
+    @staticmethod
+    def forward(context, logits):
+        return logits.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        raise RuntimeError("no way back")
+
+
+def severed() -> nn.Module:
+    return Wrapped(lambda logits, images: NoWayBack.apply(logits))
+
+
+def unbuilt() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(CLASSES))
+
+
+def without_storage() -> nn.Module:
+    return weighty().to("meta")
+
+
+def exported_for_two() -> nn.Module:
+    return torch.export.export(honest(), (torch.zeros(2, *SHAPE),)).module()
+
+
+def exported() -> nn.Module:
+    return torch.export.export(honest(), (torch.zeros(2, *SHAPE),), dynamic_shapes=({0: torch.export.Dim("n")},)).module()
+
+
+def crashing() -> nn.Module:
+    return torch.load("weights.pt")
+
+
+def leaving() -> nn.Module:
+    sys.exit("train it first")
+
+
+def a_class() -> type:
+    return nn.Linear
+
+
+def in_place() -> nn.Module:
+    return Changed(lambda images: images.mul_(0.5).mul_(2.0))
+
+
+def beside_others() -> nn.Module:
+    """Centred with the mean of its batch."""
+    return Changed(lambda images: images - images.mean((0, 2, 3), keepdim=True) + 0.5)
+
+
+def forgetful() -> nn.Module:
+    return Changed(lambda images: nn.functional.dropout(images, 0.2, training=True))
+
+
 def no_model() -> str:
     return "a model"
 
@@ -169,6 +236,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         YAML().dump(PARAMS, file)
     write_images(tmp_path / "images.h5", honest())
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     return tmp_path
 
 
@@ -284,12 +352,17 @@ def test_an_undefended_reference_lets_the_gate_judge_the_attack(folder):
     assert gate()["G15"]["value"] == pytest.approx(100 * strict.accuracy)
 
 
-def test_it_runs_from_any_folder_with_a_factory_there(folder):
-    (folder / "mine.py").write_text("from torch import nn\ndef make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(48, 4)).eval()\n")
+@pytest.mark.parametrize("flags, packages", [(["-P"], ["lib", "tools"]), ([], ["lib"])])
+def test_it_runs_from_any_folder_with_a_factory_there_and_packages_called_like_ours(folder, flags, packages):
+    for package in packages:
+        Path(package).mkdir()
+        Path(package, "__init__.py").touch()
+        Path(package, "nets.py").write_text("from torch import nn\nmake = lambda: nn.Sequential(nn.Flatten(), nn.Linear(48, 4))\n")
+    Path("mine.py").write_text(f"import {packages[-1]}.nets\ndef make():\n    from lib.nets import make\n    return make()\n")
     save_file(honest().state_dict(), "weights.safetensors")
     words = ["--factory", "mine:make", "--weights", "weights.safetensors", "--images", "images.h5", "--suite", "pgd", "--out", "out"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    ran = subprocess.run([sys.executable, "-m", "tools.evaluate", *words], env=environment, capture_output=True, text=True, cwd=folder)
+    ran = subprocess.run([sys.executable, *flags, "-m", "tools.evaluate", *words], env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     done("--suite", "pgd", out="direct")
     assert same_records(found(), found("direct"))
@@ -385,6 +458,39 @@ def test_a_model_that_views_its_images_can_be_evaluated(folder):
     assert same_records(found(), found("honest"))
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch warns of itself where an exported module is copied
+@pytest.mark.parametrize("factory, has_modes", [("in_place", True), ("exported", False)])
+def test_a_model_that_changes_its_images_or_has_no_modes_gives_the_honest_outcomes(folder, factory, has_modes):
+    result = done(factory=factory)
+    done(out="honest")
+    assert same_records(found(), found("honest")) and same_records(found(suite="probes"), found("honest", "probes"))
+    assert ("the model has no modes" in result.stderr) != has_modes and "train mode" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "factory, remark, note",
+    [("beside_others", "depends on the others in its batch", "alone than among others"), ("forgetful", "each time", "images differ")],
+)
+def test_a_model_without_one_answer_to_an_image_fails_the_gate_and_every_page_says_so(folder, factory, remark, note):
+    write_images(folder / "images.h5", Changed(lambda images: images))
+    result = done(factory=factory)
+    texts = [result.stderr, result.stdout, Path("out/table.md").read_text(), Path("out/results.json").read_text()]
+    assert all(remark in text for text in texts)
+    assert gate()["G2"]["verdict"] == "fail" and note in gate()["G2"]["note"]
+
+
+def test_with_one_image_at_a_time_a_model_that_looks_at_its_batch_has_one_answer(folder):
+    done("--batch-size", "1", factory="beside_others")
+    assert gate()["G2"]["verdict"] == "pass"
+
+
+def test_weights_build_the_layers_that_wait_for_them(folder):
+    torch.save(honest().state_dict(), "weights.pt")
+    done("--suite", "pgd", "--weights", "weights.pt", factory="unbuilt")
+    done("--suite", "pgd", out="honest")
+    assert same_records(found(), found("honest"))
+
+
 # What it refuses
 
 REFUSED = [
@@ -396,6 +502,14 @@ REFUSED = [
     ("half", [], "attacks need float32 or float64, the model has parameters of torch.float16"),
     ("half_outputs", [], "the model's outputs are torch.float16"),
     ("cut", [], "must be differentiable in the images"),
+    ("severed", [], "must be differentiable in the images: RuntimeError: no way back"),
+    ("unbuilt", [], "not so 1.weight, which has no values yet"),
+    ("without_storage", [], "not so 1.weight, which has no values yet"),
+    ("exported_for_two", [], "the model cannot take images of shape (8, 3, 4, 4): AssertionError: Guard failed"),
+    ("crashing", [], "crashing failed: FileNotFoundError: [Errno 2] No such file or directory: 'weights.pt' (test_evaluate_tool.py, line"),
+    ("leaving", [], "leaving failed: SystemExit: train it first"),
+    ("Wrapped", [], "Wrapped is called without arguments, but: missing a required argument: 'change'"),
+    ("a_class", [], "must return a torch.nn.Module, it returned the class Linear"),
     ("other_shape", [], "the model cannot take images of shape (8, 3, 4, 4): RuntimeError: mat1 and mat2"),
     ("no_model", [], "must return a torch.nn.Module, it returned a str"),
     ("hungry", [], "is called without arguments, but: missing a required argument: 'path'"),
@@ -406,7 +520,7 @@ REFUSED = [
     (None, [], "exactly one of --model and --factory must be given"),
     (None, ["--model", ".", "--weights", "params.yaml"], "--weights belong to --factory"),
     ("honest", ["--weights", "params.yaml"], "params.yaml is not a state dict that torch reads"),
-    ("honest", ["--weights", "other.safetensors"], "other.safetensors does not hold the weights of this model: Error(s) in loading"),
+    ("honest", ["--weights", "other.safetensors"], "missing 1.weight, 1.bias"),
     ("honest", ["--weights", "broken.safetensors"], "broken.safetensors is not a readable safetensors file"),
     ("honest", ["--weights", "nested.pt"], "nested.pt must hold a state dict (names and tensors, nothing else), it holds a dict with e"),
     ("honest", ["--suite", "deepfool"], "attack suite must be a file in lib/suites, got 'deepfool'"),
@@ -417,6 +531,34 @@ REFUSED = [
     ("honest", ["--reference", "empty"], "--reference must be a folder that this command made, empty holds no outcomes"),
     ("honest", ["--out", "full"], "--out must be a new or an empty folder, full is not"),
 ]
+
+
+AUTOATTACK = {
+    "seed": 0,
+    "attacks": ["apgd-ce", "fab-t"],
+    "images": None,
+    "iterations": 2,
+    "targets": 1,
+    "queries": 2,
+    "square_images": None,
+}
+
+
+@pytest.mark.parametrize(
+    "attacks, place",
+    [
+        (PARAMS["attacks"] | {"autoattack": AUTOATTACK}, "attacks.autoattack.attacks"),
+        ({"together": PARAMS["attacks"] | {"autoattack": AUTOATTACK}}, "attacks.together.autoattack.attacks"),
+    ],
+)
+def test_attacks_that_need_more_classes_are_refused_before_the_first_attack(folder, monkeypatch, attacks, place):
+    with (folder / "params.yaml").open("w") as file:
+        YAML().dump(PARAMS | {"attacks": attacks}, file)
+    image_file.write(folder / "two.h5", "toy", 2, {"test": (pixels(), np.arange(COUNT) % 2, np.arange(COUNT))})
+    monkeypatch.setattr("tools.evaluate.outcomes", lambda *asked: pytest.fail("an attack was started"))
+    result = evaluate(factory="two_classes", images="two.h5")
+    assert result.exit_code == 1 and f"need at least 4 classes, the model has 2: set {place} to [apgd-ce]" in result.output
+    assert not Path("out").exists()
 
 
 @pytest.mark.parametrize("factory, words, sentence", REFUSED)

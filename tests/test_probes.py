@@ -140,6 +140,22 @@ def test_dropout_at_test_time_shows_between_identical_passes():
     assert probe(rough(), images, labels)["forward"].noticed("spread").max() == 0
 
 
+def test_batch_statistics_show_between_an_image_alone_and_among_others():
+    class Centred(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = rough()
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.inner(images - images.mean(0, keepdim=True) * (len(images) > 1))
+
+    images, labels = decided(rough(), 20)
+    found = {size: probe(Centred(), images, labels, batch_size=size)["forward"] for size in (20, 1)}
+    assert found[20].noticed("alone").min() > 0.01 and found[20].noticed("spread").max() == 0
+    assert found[1].noticed("alone").max() == 0
+    assert probe(rough(), images, labels)["forward"].noticed("alone").max() < 1e-5
+
+
 def test_probabilities_are_told_from_logits():
     images, labels = decided(rough(), 20)
     found = probe(nn.Sequential(rough(), nn.Softmax(1)), images, labels)["forward"]

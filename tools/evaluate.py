@@ -5,6 +5,7 @@ gives logits for images in [0, 1]. The images are the test split of an HDF5 imag
 """
 
 import json
+import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import click
 import numpy as np
 import pandas as pd
 from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before the current folder, which may have a lib/ of its own
 
 from lib.base import params
 from lib.base.command import command, result, source
@@ -29,8 +32,10 @@ from lib.evaluation.work import Evaluation
 from lib.gate.check import Check
 from lib.gate.checks import checks
 from lib.network import checkpoint, folders, runtime
+from lib.outside import factory as any_factory
 from lib.outside import images as any_images
 from lib.outside import model as any_model
+from lib.outside import weights as any_weights
 from lib.report.gate import Gate, Line, to_json
 from lib.report.results import COLUMNS
 from lib.report.table_formats import escape_markdown, piped
@@ -93,12 +98,14 @@ def main(
     device = runtime.start(0, "analysis")
     test = any_images.read(images, count, image_size)
     plan = _plan(len(test), count, batch_size)
-    accepted = any_model.accepted(_model(model, factory, weights), test, device)
-    remarks = list(accepted.remarks)
+    asking, remarks = _model(model, factory, weights)
     _say(remarks)
+    accepted = any_model.accepted(asking, test, device)
+    _say(accepted.remarks)
+    accepted.require_classes(settings)
+    remarks += accepted.remarks
     called = name or (model.resolve().name if model else str(factory))
-    asked = [Asked(called, 0, key, entry, attacked, plan) for key, entry in settings.items()]
-    found = [outcomes(accepted.model, test, one, device) for one in asked]
+    found = [outcomes(accepted.model, test, Asked(called, 0, key, entry, attacked, plan), device) for key, entry in settings.items()]
     evaluated = Evaluated(found, checks(found, undefended), remarks + _chance(found[0]))
     _say(evaluated.remarks[len(remarks) :])
     with folders.writing(out) as part:
@@ -168,10 +175,11 @@ def table(found: Evaluated) -> pd.DataFrame:
 
 
 def to_markdown(found: Evaluated) -> str:
-    """The table with its caption."""
+    """The table with its caption, and below it the remarks."""
     frame = table(found)
     heads, *lines = [["", *frame.columns], *([str(place), *values] for place, values in zip(frame.index, frame.to_numpy()))]
-    return f"{caption(found)}\n\n{piped(_escaped(heads), map(_escaped, lines))}\n"
+    notes = [f"\nNote: {escape_markdown(remark)}.\n" for remark in found.remarks]
+    return f"{caption(found)}\n\n{piped(_escaped(heads), map(_escaped, lines))}\n{''.join(notes)}"
 
 
 def caption(found: Evaluated) -> str:
@@ -183,10 +191,11 @@ def caption(found: Evaluated) -> str:
 
 
 def in_words(found: Evaluated) -> str:
-    """The table, and every check of the gate that did not pass, for a terminal."""
+    """The remarks, the table, and every check of the gate that did not pass, for a terminal."""
     open_checks = [check for check in found.gate if check.verdict != "pass"]
     passed = len(found.gate) - len(open_checks)
-    lines = [caption(found), "", table(found).to_string(), "", f"The gate: {passed} of {len(found.gate)} checks pass; the others:"]
+    notes = [f"Note: {remark}." for remark in found.remarks]
+    lines = [caption(found), *notes, "", table(found).to_string(), "", f"The gate: {passed} of {len(found.gate)} checks pass; the others:"]
     for check in open_checks:
         value = "" if check.value is None or not isfinite(check.value) else f" {check.value:.3g} {check.unit}".rstrip()
         head = f"  {check.id:<4}{check.verdict:<13}{check.name}{value}"
@@ -194,11 +203,13 @@ def in_words(found: Evaluated) -> str:
     return "\n".join(lines)
 
 
-def _model(folder: Path | None, factory: str | None, weights: Path | None) -> nn.Module:
+def _model(folder: Path | None, factory: str | None, weights: Path | None) -> tuple[nn.Module, list[str]]:
     require((folder is None) != (factory is None), "exactly one of --model and --factory must be given")
     require(weights is None or factory is not None, "--weights belong to --factory; a folder given by --model has its own")
-    device = runtime.device()
-    return checkpoint.read(folder, device) if folder is not None else any_model.from_factory(str(factory), weights, device)
+    if folder is not None:
+        return checkpoint.read(folder, runtime.device()), []
+    model = any_factory.made(str(factory))
+    return model, any_weights.load(model, weights) if weights else []
 
 
 def _plan(images: int, count: int | None, batch_size: int | None) -> Evaluation:
@@ -232,7 +243,7 @@ def _escaped(cells: Sequence[str]) -> list[str]:
     return [escape_markdown(cell) for cell in cells]
 
 
-def _say(sentences: list[str]) -> None:
+def _say(sentences: Sequence[str]) -> None:
     for sentence in sentences:
         click.echo(f"Note: {sentence}.", err=True)
 

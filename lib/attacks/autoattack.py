@@ -30,6 +30,7 @@ STANDARD: dict[str, Any] = {
     "square_images": None,
 }
 NORMS = {"l2": "L2", "linf": "Linf"}
+TARGETED = ("apgd-t", "fab-t")
 FEWEST_CLASSES = 4  # the targeted loss divides by a difference to the mean of the third and fourth logit
 
 
@@ -58,6 +59,13 @@ class Settings:
             count = getattr(self, name)
             require(count is None or count > 0, f"{name} must be positive or null, got {count}")
 
+    def require_classes(self, classes: int, place: str = "attacks") -> None:
+        """Raise `InputError` if a model of so many `classes` cannot be attacked; `place` is where params.yaml names the attacks."""
+        others = [name for name in self.attacks if name not in TARGETED]
+        cure = f"set {place} to [{', '.join(others or ('apgd-ce', 'square'))}]"
+        fits = classes >= FEWEST_CLASSES or len(others) == len(self.attacks)
+        require(fits, f"{' and '.join(TARGETED)} need at least {FEWEST_CLASSES} classes, the model has {classes}: {cure}")
+
     @property
     def name(self) -> str:
         """`standard` where these are AutoAttack's own values, else `lite`."""
@@ -72,8 +80,7 @@ def records(model: nn.Module, work: Work, threats: Sequence[Threat], settings: S
     AutoAttack draws its starts batch by batch.
     """
     classes = _classes(model, work)
-    targeted = {"apgd-t", "fab-t"} & set(settings.attacks)
-    require(not targeted or classes >= FEWEST_CLASSES, f"apgd-t and fab-t need at least {FEWEST_CLASSES} classes, the model has {classes}")
+    settings.require_classes(classes)
     shown, asked = in_tables(list(threats)), None if settings.images is None else first(work, settings.images)
     if asked is not None and not asked.any():
         return []

@@ -19,7 +19,7 @@ from lib import balls, draws
 from lib.attacks import strict
 from lib.attacks.losses import cross_entropy, margin, standardised_cross_entropy
 from lib.attacks.walk import Plan, Trace, ascent, walk
-from lib.base.errors import require
+from lib.base.errors import InputError, require
 from lib.evaluation.outcome_file import Record
 from lib.evaluation.threats import Norm, Threat
 from lib.evaluation.work import Work, first, right, scattered
@@ -27,6 +27,7 @@ from lib.network.batches import Batch
 
 FEW_STEPS = 10
 PASSES = 5
+CHANGE = 1e-4  # from here on logits are other logits, as a share of the largest; rounding stays below 1e-5
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _single_walks(model: nn.Module, work: Work, threat: Threat, settings: Settin
         "single_x1000": walk(Scaled(model, 1000.0), work, threat, plan),
     }
     # A model may cast to float32 itself, or refuse to be copied: then there is nothing to compare.
-    with suppress(RuntimeError, TypeError):
+    with suppress(RuntimeError, TypeError, InputError):
         found["single_float64"] = walk(deepcopy(model).double(), _in_float64(work), threat, plan)
     return [_walked(name, threat, trace, {"steps": FEW_STEPS if name == "few_steps" else plan.steps}) for name, trace in found.items()]
 
@@ -127,16 +128,25 @@ def _walked(name: str, threat: Threat, trace: Trace, described: dict[str, Any]) 
 
 
 def _forward(model: nn.Module, work: Work) -> Record:
-    """The same images several times: do the logits change, are they probabilities, how many are there?"""
+    """The same images several times and each alone: do the logits change, are they probabilities, how many are there?"""
     with torch.no_grad():
-        passes = torch.stack([torch.cat([model(part.batch.images) for _, part in _chunks(work)]) for _ in range(PASSES)])
-    first = passes[0]
-    scale = first.abs().amax(1).clamp_min(torch.finfo(first.dtype).tiny)
-    spread = ((passes - first).abs().amax((0, 2)) / scale).cpu().numpy()
+        first, *passes = [torch.cat([model(part.batch.images) for _, part in _chunks(work)]) for _ in range(PASSES)]
+        alone = torch.cat([model(image) for image in work.batch.images.split(1)])
+    spread = torch.stack([change(first, other) for other in passes]).amax(0).cpu().numpy()
     sums = (first.sum(1) - 1).abs() < 1e-5
     probabilities = (sums & (first.amin(1) >= 0) & (first.amax(1) <= 1)).float().cpu().numpy()
-    seen = {"spread": spread, "probabilities": probabilities, "classes": np.full(len(work), first.shape[1], np.float32)}
+    seen = {"spread": spread, "alone": change(first, alone).cpu().numpy(), "probabilities": probabilities}
+    seen["classes"] = np.full(len(work), first.shape[1], np.float32)
     return Record("probe", "forward", "none", 0.0, "worst", np.ones((1, len(work)), bool), {"passes": PASSES}, seen)
+
+
+def change(logits: Tensor, others: Tensor) -> Tensor:
+    """By how much the logits (n, K) of each image differ from `others`, as a share of the largest of `logits`, (n,).
+
+    >>> change(torch.tensor([[4.0, -8.0]]), torch.tensor([[5.0, -8.0]]))
+    tensor([0.1250])
+    """
+    return (others - logits).abs().amax(1) / logits.abs().amax(1).clamp_min(torch.finfo(logits.dtype).tiny)
 
 
 def _gradients(model: nn.Module, work: Work, threat: Threat, settings: Settings) -> Record:

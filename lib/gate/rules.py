@@ -4,7 +4,12 @@ from lib.gate.check import Rule
 
 _RULES = [
     Rule("G1", "constraints", "", "no attacked image leaves the ball (relative) or the box (absolute) by more than 1e-5, none is NaN"),
-    Rule("G2", "determinism", "", "logits of the same image in several forward passes differ by less than 1e-4 of the largest"),
+    Rule(
+        "G2",
+        "determinism",
+        "",
+        "logits of the same image in several forward passes, among others and alone, differ by less than 1e-4 of the largest",
+    ),
     Rule("G3", "logits", "%", "no image's outputs are probabilities (fail); more than 3 classes, which APGD-T needs (warn)"),
     Rule(
         "G4",

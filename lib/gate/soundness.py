@@ -27,11 +27,16 @@ def constraints(found: Findings) -> Check:
 
 
 def determinism(found: Findings) -> Check:
-    """G2: a model that answers differently each time makes every attack look weak."""
-    seen = _forward(found, "spread")
-    value = float(seen.max()) if len(seen) else 0.0
-    part = Part("pass" if value < 1e-4 else "fail", value, f"{int((seen >= 1e-4).sum())} of {len(seen)} images differ")
-    return RULES["G2"].check([part] if len(seen) else [None], [] if len(seen) else ["probe forward"])
+    """G2: a model that answers differently each time makes every attack look weak; one that looks at the whole batch has no answer to an
+    image. Of the second nothing is said where there is none, or where the first hides it."""
+    seen, alone = _forward(found, "spread"), _forward(found, "alone")
+    if not len(seen):
+        return RULES["G2"].check([None], ["probe forward"])
+    differ, depend = (int((values >= 1e-4).sum()) for values in (seen, alone))
+    among = f"{depend} of {len(alone)} images are answered otherwise alone than among others: outcomes depend on the batch size"
+    if depend and not differ:
+        return RULES["G2"].check([Part("fail", float(alone.max()), among)])
+    return RULES["G2"].check([Part("fail" if differ else "pass", float(seen.max()), f"{differ} of {len(seen)} images differ")])
 
 
 def logits(found: Findings) -> Check:

@@ -1,42 +1,56 @@
-"""Any torch model as one that the attack suites can be run on: made by an importable factory, asked what it is, refused or remarked on."""
+"""Any torch model as one that the attack suites can be run on: asked what it is, refused or remarked on."""
 
-import importlib
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from lib.base.errors import InputError, require
+from lib.attacks import autoattack
+from lib.attacks.probes import CHANGE, change
+from lib.base.errors import require
 from lib.base.image_file import Split
 from lib.network.batches import on_device
 from lib.network.model_state import evaluating
+from lib.outside.foreign import blamed
 
 GOOD_ENOUGH = (torch.float32, torch.float64)
 TRAIN_MODE = "the model came in train mode; it is evaluated in eval mode"
+FIXED_MODE = "the model has no modes, as torch.export makes it; it is evaluated as it was exported"
 PROBABILITIES = (
     "the model's outputs lie in [0, 1] and sum to 1: they are probabilities, but attacks compute their losses from logits; G3 fails"
+)
+RANDOM = "the model gives other outputs for the same images each time; G2 fails, and no attack here fits it"
+OTHERS = (
+    "the model's output for an image depends on the others in its batch, so that every accuracy depends on --batch-size and none is one of "
+    "single images; G2 fails unless --batch-size is 1"
 )
 _TRIED = 8  # images that a model is asked about before anything else is done with it
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A model that can be attacked, in the mode and state it came in, and what a person should know of it, a sentence each."""
+    """A model that can be attacked, in the mode and state it came in, how many classes it tells apart, and what a person should know of
+    it, a sentence each."""
 
     model: nn.Module
+    classes: int
     remarks: tuple[str, ...]
+
+    def require_classes(self, settings: dict[str, Any]) -> None:
+        """Raise `InputError` where a suite or a part of one needs more classes than the model has; `settings` are those of each suite."""
+        for key, entry in settings.items():
+            for place, part in {key: entry, **{f"{key}.{name}": part for name, part in vars(entry).items()}}.items():
+                if isinstance(part, autoattack.Settings):
+                    part.require_classes(self.classes, f"attacks.{place}.attacks")
 
 
 class Adapted(nn.Module):
-    """`model` as the suites call it: its images come in the floating-point type and the memory order of its parameters.
+    """`model` as the suites call it: its images come in the floating-point type and the memory order of its parameters, as a copy.
 
-    Our own batches are float32 in channels-last order, in which a model that calls `view` on its images fails.
+    Our own batches are float32 in channels-last order, in which a model that calls `view` on its images fails, and they are wanted again
+    by who asks, while a model may change its own in place. Whatever it raises is an `InputError`: these images it could not take.
     """
 
     like: Tensor
@@ -44,85 +58,55 @@ class Adapted(nn.Module):
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.model, self.training = model, model.training
-        self.order = _memory_order(model)
+        self.order, self.has_modes = _memory_order(model), True
         self.register_buffer("like", torch.empty(0, dtype=dtype), persistent=False)  # a buffer, so that .double() turns it too
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.model(images.to(self.like.dtype).contiguous(memory_format=self.order))
+        own = images.to(self.like.dtype).clone(memory_format=self.order)
+        with blamed(f"the model cannot take images of shape {tuple(images.shape)}"):
+            return self.model(own)
 
-
-def from_factory(name: str, weights: Path | None, device: torch.device) -> nn.Module:
-    """The model that `package.module:function` returns when it is called without arguments, with `weights` loaded into it.
-
-    Raises:
-        InputError: there is no such function, it needs arguments, it returns no model, or the weights are not this model's. What the
-            function itself raises is passed on.
-    """
-    model = _factory(name)()
-    require(isinstance(model, nn.Module), f"--factory {name} must return a torch.nn.Module, it returned {_described(model)}")
-    if weights is not None:
-        load(model, weights)
-    return model.to(device)
-
-
-def _factory(name: str) -> Callable[[], Any]:
-    module_name, _, function_name = name.partition(":")
-    require(bool(module_name and function_name), f"--factory must be written package.module:function, got {name!r}")
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, SyntaxError, TypeError) as error:
-        raise InputError(f"--factory {name}: importing {module_name} from the current folder failed: {_first_line(error)}") from error
-    function: Any = getattr(module, function_name, None)
-    require(callable(function), f"--factory {name}: {module_name} has no function {function_name!r}")
-    try:
-        inspect.signature(function).bind()
-    except TypeError as error:
-        raise InputError(f"--factory {name} is called without arguments, but: {error}") from error
-    return function
-
-
-def load(model: nn.Module, path: Path) -> None:
-    """Load a .safetensors file, or else a state dict saved by torch, into `model`; nothing in the file is executed."""
-    state = _safetensors(path) if path.suffix == ".safetensors" else _state_dict(path)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(f"{path} does not hold the weights of this model: {_one_line(error)}") from error
-
-
-def _safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a readable safetensors file: {_first_line(error)}") from error
-
-
-def _state_dict(path: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what the restricted unpickler raises depends on how the file is damaged
-        raise InputError(f"{path} is not a state dict that torch reads with weights_only=True ({type(error).__name__})") from error
-    plain = isinstance(state, dict) and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items())
-    found = f"a dict with {', '.join(map(str, list(state)[:5]))}" if isinstance(state, dict) else _described(state)
-    require(plain, f"{path} must hold a state dict (names and tensors, nothing else), it holds {found}")
-    return state
+    def train(self, mode: bool = True) -> "Adapted":
+        """As of any module, but one that refuses, as those of torch.export do, stays as it is."""
+        try:
+            return super().train(mode)
+        except NotImplementedError:
+            self.has_modes = False
+        for module in self.modules():
+            module.training = mode
+        return self
 
 
 def accepted(model: nn.Module, test: Split, device: torch.device) -> Accepted:
-    """Ask `model` about the first images of `test`, alone and together; it is handed back as it came, inside an adapter.
+    """Ask `model` about the first images of `test`, together, again and one by one; it is handed back as it came, inside an adapter.
 
     Raises:
-        InputError: its parameters or outputs are less than float32, it cannot take these images, its outputs are not (N, K), not
-            finite, or no function of the images that can be differentiated, or K is smaller than the number of classes.
+        InputError: it has parameters without values, its parameters or outputs are less than float32, it cannot take these images, its
+            outputs are not (N, K), not finite, or no function of the images that can be differentiated, or K is smaller than the number
+            of classes.
     """
-    adapted = Adapted(model, _precision(model)).to(device)
-    remarks = [TRAIN_MODE] * any(module.training for module in model.modules())
+    _require_values(model)
+    adapted, in_train_mode = Adapted(model, _precision(model)), any(module.training for module in model.modules())
+    with blamed(f"the model cannot be moved to {device}"):
+        adapted.to(device)
     images = on_device(test, device).images[:_TRIED]
     with evaluating(adapted):
-        for asked in (images, images[:1]):
-            _require_usable(_answer(adapted, asked), asked, test)
-        remarks += [PROBABILITIES] * _probabilities(_answer(adapted, images))
-    return Accepted(adapted, tuple(remarks))
+        together, again = (_answer(adapted, images, test) for _ in range(2))
+        alone = torch.cat([_answer(adapted, image, test) for image in images.split(1)])
+    remarks = [TRAIN_MODE if adapted.has_modes else FIXED_MODE] * (in_train_mode or not adapted.has_modes)
+    remarks += [PROBABILITIES] * _probabilities(together)
+    same = float(change(together, again).max()) < CHANGE
+    remarks += [RANDOM] if not same else [OTHERS] * (float(change(together, alone).max()) >= CHANGE)
+    return Accepted(adapted, together.shape[1], tuple(remarks))
+
+
+def _require_values(model: nn.Module) -> None:
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        sentence = "which has no values yet: call the model once in the factory, or give it weights"
+        require(
+            not is_lazy(tensor) and not tensor.is_meta,
+            f"the model must come ready to use, with all layers built; not so {name}, {sentence}",
+        )
 
 
 def _precision(model: nn.Module) -> torch.dtype:
@@ -140,18 +124,21 @@ def _memory_order(model: nn.Module) -> torch.memory_format:
     return torch.channels_last if channels_last else torch.contiguous_format
 
 
-def _answer(model: nn.Module, images: Tensor) -> Any:
-    """What the model returns for images that ask for their gradient, as they do under attack."""
-    try:
-        return model(images.detach().clone().requires_grad_(True))
-    except Exception as error:  # whatever a model of unknown origin raises here, it is these images that it could not take
-        raise InputError(f"the model cannot take images of shape {tuple(images.shape)}: {_first_line(error)}") from error
+def _answer(model: nn.Module, images: Tensor, test: Split) -> Tensor:
+    """The logits (n, K) for images that ask for their gradient, as they do under attack, and get it."""
+    asking = images.detach().clone().requires_grad_(True)
+    logits = model(asking)
+    _require_usable(logits, images, test)
+    with blamed("the model's outputs must be differentiable in the images"):
+        torch.autograd.grad(logits.sum(), asking)
+    return logits.detach()
 
 
 def _require_usable(logits: Any, images: Tensor, test: Split) -> None:
     shaped = isinstance(logits, Tensor) and logits.dim() == 2 and len(logits) == len(images)
     said = f"the model must return logits (N, K), for images of shape {tuple(images.shape)}"
-    require(shaped, f"{said} it returned {_described(logits)}")
+    returned = f"a tensor of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+    require(shaped, f"{said} it returned {returned}")
     require(logits.dtype in GOOD_ENOUGH, f"attacks need float32 or float64, the model's outputs are {logits.dtype}")
     finite = torch.isfinite(logits).all(1)
     require(bool(finite.all()), f"the model's outputs must be finite, for {int((~finite).sum())} of {len(images)} images they are not")
@@ -162,15 +149,3 @@ def _require_usable(logits: Any, images: Tensor, test: Split) -> None:
 
 def _probabilities(logits: Tensor) -> bool:
     return bool(((logits >= 0) & (logits <= 1)).all() and ((logits.sum(1) - 1).abs() < 1e-5).all())
-
-
-def _described(found: Any) -> str:
-    return f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:200]}"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:400]
