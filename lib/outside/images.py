@@ -4,17 +4,19 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import datasets
 from lib.base import image_file
 from lib.base.errors import require
 from lib.base.image_file import Split
+from lib.readers.division import choose_rows
+from lib.readers.imagefolder import imagefolder
 
 
 def read(path: Path, count: int | None = None, size: int | None = None) -> Split:
     """The images of `path` to evaluate on: the test split of an HDF5 image file, or the first `count` (None: all) of class folders.
 
-    Class folders lie in `path`, or in train/ and test/ inside it, of which test/ is read. Class k is the k-th folder in alphabetical
-    order. The images are mixed so that the first n of them hold the classes in their shares, always in the same way.
+    Class folders lie in `path`, or in train/ and test/ inside it, whatever their spelling, of which test/ is read. Class k is the k-th
+    folder in alphabetical order. The images are mixed so that the first n of them hold the classes in their shares, always in the same
+    way.
 
     Args:
         size: of class folders only: the largest centred square of each image, resized to `size` x `size`.
@@ -29,11 +31,12 @@ def read(path: Path, count: int | None = None, size: int | None = None) -> Split
 
 
 def _folders(path: Path, count: int | None, size: int | None) -> Split:
-    source = datasets.imagefolder(datasets.Data("imagefolder", str(path), size, train=1, validation=1, test=1, seed=0))
-    first = source.test_start or 0
+    source = imagefolder(path, size)
+    require(not source.official or "test" in source.official, f"expected a folder test beside train in {path}, got {list(source.official)}")
+    first = len(source.labels) - source.official.get("test", len(source.labels))
     labels = source.labels[first:]
     wanted = len(labels) if count is None else min(count, len(labels))
-    chosen = datasets.choose_rows(labels, {"test": wanted}, np.random.default_rng(0), str(path))["test"]
+    chosen = choose_rows(labels, {"test": wanted}, np.random.default_rng(0), str(path))["test"]
     images, labels = source.read(first + chosen), labels[chosen]
     digest = image_file.digest(images, labels)
     return Split(path.resolve().name, images, labels, first + chosen, len(source.classes), digest)
