@@ -14,6 +14,7 @@ from PIL import Image
 from lib.base import image_file
 from lib.base.errors import InputError
 from lib.datasets import Data, Prepared, available, prepare
+from lib.outside import images
 from lib.readers.imagefolder import imagefolder
 from stages.prepare_data import main
 
@@ -363,6 +364,18 @@ def test_a_picture_in_two_splits_or_two_classes_is_said(tmp_path):
     remarks = prepare(folder_data(tmp_path, train=10, validation=2, test=12)).remarks
     assert {"pictures of test that are in train too: 1", "pictures that are in more than one class: 1"} <= set(remarks)
     assert not any("validation that are" in remark for remark in remarks)
+
+
+def test_an_evaluation_reads_the_official_test_images_and_says_what_it_skipped(tmp_path, capsys):
+    for name, first in (("train", 0), ("Test", 50)):
+        class_folders(tmp_path / name, first=first)
+    (tmp_path / "Test/cat/a.txt").touch()
+    assert (images.read(tmp_path).images[:, 0, 0, 0] % 100 >= 50).all()
+    assert "skipped files of type .txt: 1 ('Test/cat/a.txt')" in capsys.readouterr().err
+    (tmp_path / "Test").rename(tmp_path / "val")
+    with pytest.raises(InputError, match="expected a folder test beside train in .*, got 'train', 'validation'; name the folder to"):
+        images.read(tmp_path)
+    assert len(images.read(tmp_path / "val")) == 12
 
 
 def run(folder: Path, monkeypatch, train: int):

@@ -93,7 +93,8 @@ def _check_classes(parts: list[Path], classes: list[list[str]]) -> None:
 def _of_class(folder: Path, tally: Tally) -> list[str]:
     """Paths of the images of one class; raises `InputError` if its inner folders are official splits."""
     paths = images(folder, tally)
-    inner = {Path(path).relative_to(folder).parts[0] for path in paths if os.path.dirname(path) != str(folder)}
+    below = [path.removeprefix(f"{folder}{os.sep}") for path in paths]
+    inner = {path.partition(os.sep)[0] for path in below if os.sep in path}
     splits = list(layout.splits(sorted(inner), str(folder)).values())
     advice = "put the class folders into folders of splits, or all images of a class together"
     require(not splits, f"the class folder {folder} has the folders {some(splits)}; {advice}")

@@ -50,8 +50,7 @@ def entries(folder: Path, tally: Tally) -> tuple[list[str], list[str]]:
     folders: list[str] = []
     files: list[str] = []
     try:
-        found = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        for entry in found:
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if entry.name.startswith(".") or entry.name.casefold() in SYSTEM:
                 tally[HIDDEN].append(entry.path)
             elif entry.is_dir():
@@ -81,10 +80,11 @@ def images(folder: Path, tally: Tally) -> list[str]:
     Raises `InputError` if there is none, for a type of picture that is not read, and for a folder that is met twice, through a link.
     """
     mine = Tally()
-    found = sorted(_below(folder, mine, {}), key=os.path.split)
+    below = sorted(_below(folder, mine, {}))
+    found = [f"{place}{os.sep}{name}" for place, names in below for name in names]
     held = ", ".join(f"{len(paths)} {kind}" for kind, paths in mine.items())
     require(bool(found), f"the class folder {folder} has no images{f'; in it were {held}' if held else ''}")
-    inner = [path for path in found if os.path.dirname(path) != str(folder)]
+    inner = [os.path.join(place, name) for place, names in below for name in names if place != str(folder)]
     if inner:
         mine[f"{INNER}, which count as of the class folder around them"] += inner
     for kind, paths in mine.items():
@@ -92,18 +92,18 @@ def images(folder: Path, tally: Tally) -> list[str]:
     return found
 
 
-def _below(folder: Path, tally: Tally, seen: dict[str, Path]) -> list[str]:
+def _below(folder: Path, tally: Tally, seen: dict[str, Path]) -> list[tuple[str, list[str]]]:
+    """`folder` and the folders below it, each with the names of its images in alphabetical order."""
     real = os.path.realpath(folder)
     require(real not in seen, f"{folder} is a link to {seen.get(real)}, whose images would count twice")
     seen[real] = folder
     folders, files = entries(folder, tally)
-    found = [str(folder / name) for name in files if _suffix(name) in READ]
-    for name in files:
-        kind = _suffix(name)
+    kinds = {name: _suffix(name) for name in files}
+    for name in [name for name, kind in kinds.items() if kind not in READ]:
+        kind = kinds.pop(name)
         require(kind not in UNREAD, f"{folder / name} is a picture of a type that is not read, {kind}; convert it, to PNG for instance")
-        if kind not in READ:
-            tally[_skipped(kind)].append(str(folder / name))
-    return found + [path for name in folders for path in _below(folder / name, tally, seen)]
+        tally[_skipped(kind)].append(str(folder / name))
+    return [(str(folder), list(kinds)), *(part for name in folders for part in _below(folder / name, tally, seen))]
 
 
 def _suffix(name: str) -> str:
