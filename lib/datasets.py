@@ -17,6 +17,8 @@ from lib.readers import cifar10, imagefolder, mnist, summary
 from lib.readers.division import choose_rows
 from lib.readers.source import Available, Source, pools
 
+LARGEST = 10_000  # pixels a side: one such image takes 300 MB
+
 
 @dataclass(frozen=True)
 class Data:
@@ -35,7 +37,8 @@ class Data:
         for name in SPLITS:
             require(getattr(self, name) > 0, f"{name} must be a positive number of images, got {getattr(self, name)}")
         require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
-        require(self.image_size is None or self.image_size > 0, f"image_size must be null or positive, got {self.image_size}")
+        side = f"image_size must be null or a number of pixels from 1 to {LARGEST}, got {self.image_size}"
+        require(self.image_size is None or 0 < self.image_size <= LARGEST, side)
         folder = self.dataset == "imagefolder"
         require(folder or self.image_size is None, f"image_size is for imagefolder only, {self.dataset} has its own; got {self.image_size}")
         require(not folder or self.root is not None, "root must name the folder of images when dataset is imagefolder, got null")

@@ -120,7 +120,7 @@ def test_a_class_without_training_images_is_refused(digits):
         ({"test": -1}, "test must be a positive number of images, got -1"),
         ({"seed": -1}, "seed must not be negative"),
         ({"image_size": 28}, "image_size is for imagefolder only"),
-        ({"dataset": "imagefolder", "root": "x", "image_size": 0}, "image_size must be null or positive, got 0"),
+        ({"dataset": "imagefolder", "root": "x", "image_size": 0}, "image_size must be null or a number of pixels from 1 to 10000, got 0"),
         ({"dataset": "imagefolder"}, "root must name the folder"),
     ],
 )

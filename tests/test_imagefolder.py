@@ -15,6 +15,7 @@ from lib.base import image_file
 from lib.base.errors import InputError
 from lib.datasets import Data, Prepared, available, prepare
 from lib.outside import images
+from lib.readers import pictures
 from lib.readers.imagefolder import imagefolder
 from stages.prepare_data import main
 
@@ -196,6 +197,14 @@ def test_different_sizes_are_refused_unless_resized(tmp_path):
     assert prepare(folder_data(tmp_path, image_size=4)).splits["train"][0].shape == (6, 1, 4, 4)
 
 
+def test_images_that_do_not_fit_into_memory_are_refused_after_the_first(tmp_path, monkeypatch):
+    class_folders(tmp_path, size=(30, 20))
+    (tmp_path / "cat/1.png").write_bytes(b"no image")
+    monkeypatch.setattr(pictures, "memory", lambda: 2 * 12 * 600)
+    with pytest.raises(InputError, match="12 images of 30x20 pixels take 0 GiB of memory, this machine has less; set data.image_size"):
+        read(tmp_path, *range(12))
+
+
 def test_resizing_takes_the_centred_square(tmp_path):
     class_folders(tmp_path)
     wide = np.zeros((4, 16), np.uint8)
@@ -281,6 +290,7 @@ UNUSABLE = {
     "float.tif": (lambda path: Image.new("F", (6, 5)).save(path), "has the mode F"),
     "deep_colour.png": (lambda path: png(path, (2, 1), 16, bytes(13)), "has the mode RGB of 16 bits"),
     "deep.ppm": (lambda path: path.write_bytes(b"P6 1 1 65535\n" + bytes(6)), "has the mode RGB of 16 bits"),
+    "lab.tif": (lambda path: Image.new("LAB", (6, 5)).save(path), "has the mode LAB"),
     "empty.png": (lambda path: path.write_bytes(b""), "is not a readable image"),
     "text.png": (lambda path: path.write_bytes(b"no image"), "is not a readable image"),
     "page.jpg": (lambda path: path.write_bytes(b"<html></html>"), "is not a readable image"),

@@ -1,5 +1,6 @@
 """Image files as arrays of 8 bits: what a file says without doubt is read, everything else is refused by its name."""
 
+import os
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -9,8 +10,9 @@ import numpy as np
 
 from lib.base.errors import InputError, require
 
-GREY = ("1", "L", "LA", "La")
-DIRECT = (*GREY, "RGB", "RGBA", "RGBa", "RGBX", "P", "PA")  # modes that hold the values of grey or RGB themselves
+GREY = ("1", "L", "LA")
+DIRECT = (*GREY, "RGB", "RGBA", "RGBX", "P", "PA")  # modes that hold the values of grey or RGB themselves
+CONVERTED = ("CMYK", "YCbCr")
 ORIENTATION = 0x0112  # of EXIF; 1: as stored
 
 
@@ -25,15 +27,25 @@ def read(paths: list[Path], size: int | None) -> tuple[np.ndarray, list[str]]:
     converted: Counter[str] = Counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow, on metadata that are not used and on images that are large, but not too large
-        images = [_pixels(path, size, converted) for path in paths]
-    height, width = images[0].shape[1:]
-    for path, image in zip(paths, images, strict=True):
-        found = f"{path} is {image.shape[2]}x{image.shape[1]} pixels, {paths[0]} is {width}x{height}"
-        require(image.shape[1:] == (height, width), f"all images must have one size, but {found}; set data.image_size to resize them")
+        images = [_pixels(paths[0], size, converted)]
+        height, width = images[0].shape[1:]
+        needed = 2 * len(paths) * images[0].nbytes  # each by itself and all in one array
+        told = f"{len(paths)} images of {width}x{height} pixels take {needed / 2**30:.0f} GiB of memory, this machine has less"
+        require(needed < memory(), f"{told}; set data.image_size, or ask for fewer")
+        for path in paths[1:]:
+            images.append(_pixels(path, size, converted))
+            found = f"{path} is {images[-1].shape[2]}x{images[-1].shape[1]} pixels, {paths[0]} is {width}x{height}"
+            same = images[-1].shape[1:] == (height, width)
+            require(same, f"all images must have one size, but {found}; set data.image_size to resize them")
     channels = max(len(image) for image in images)
     converted["grey images among colour ones have three equal channels"] = sum(len(image) < channels for image in images)
     stacked = np.stack([np.broadcast_to(image, (channels, *image.shape[1:])) for image in images])
     return stacked, [f"{what}: {count}" for what, count in converted.items() if count]
+
+
+def memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _pixels(path: Path, size: int | None, converted: Counter[str]) -> np.ndarray:
@@ -42,7 +54,7 @@ def _pixels(path: Path, size: int | None, converted: Counter[str]) -> np.ndarray
 
     image, turned = _upright(path)
     converted["images turned as their EXIF orientation says"] += turned
-    if image.mode not in DIRECT:
+    if image.mode in CONVERTED:
         converted[f"images converted from {image.mode} to RGB, without regard to colour profiles"] += 1
     plain = image.convert("L" if image.mode in GREY else "RGB")
     pixels = np.asarray(plain if size is None else ImageOps.fit(plain, (size, size)))
@@ -67,6 +79,7 @@ def _upright(path: Path) -> tuple[Any, bool]:
         raise InputError(f"{path} is not a readable image: {error or type(error).__name__}") from error
     require(frames == 1, f"expected one image in each file, {path} has {frames} frames")
     require(not deep, f"expected images of 8 bits per channel, {path} has the mode {deep}")
+    require(upright.mode in DIRECT + CONVERTED, f"expected images in grey, RGB or CMYK, {path} has the mode {upright.mode}")
     hint = "what is behind them is not in the file; put it on a background of your choice and save it as RGB"
     require(opaque, f"{path} has transparent pixels: {hint}")
     return upright, turned
