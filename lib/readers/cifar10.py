@@ -7,7 +7,7 @@ import numpy as np
 
 from lib.base.errors import InputError, require
 from lib.readers import downloads
-from lib.readers.source import Available, Source, pools
+from lib.readers.source import Available, Source, offered
 
 FOLDER = "cifar-10-batches-py"
 FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
@@ -35,12 +35,12 @@ def available(root: Path | None) -> Available | None:
     """Ten classes and 50,000 + 10,000 images if the files are there, which are not opened; None where they are not."""
     if downloads.there(root, FOLDER, FILES) is None:
         return None
-    return Available(10, {splits: len(rows) for splits, rows in pools(OFFICIAL, sum(OFFICIAL.values())).items()})
+    return offered(10, OFFICIAL, sum(OFFICIAL.values()))
 
 
 def _compare(path: Path, published: str) -> None:
     try:
-        sum_found = hashlib.md5(path.read_bytes()).hexdigest()
+        md5 = hashlib.md5(path.read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    require(sum_found == published, f"{path} is damaged: its MD5 sum is {sum_found}, that of the published file {published}")
+    require(md5 == published, f"{path} is damaged: its MD5 sum is {md5}, that of the published file {published}")

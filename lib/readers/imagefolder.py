@@ -9,7 +9,7 @@ import numpy as np
 from lib.base.errors import InputError, require
 from lib.readers import layout, pictures
 from lib.readers.listing import Tally, class_folders, images, some
-from lib.readers.source import Available, Source, pools
+from lib.readers.source import Available, Source, offered
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ def available(root: Path) -> Available | None:
     if not os.path.isdir(root):
         return None
     listing = listed(root)
-    shared = pools(listing.official, len(listing.paths))
-    return Available(len(listing.classes), {splits: len(rows) for splits, rows in shared.items()})
+    return offered(len(listing.classes), listing.official, len(listing.paths))
 
 
 def listed(root: Path) -> Listing:
@@ -67,11 +66,11 @@ def listed(root: Path) -> Listing:
     classes = [class_folders(part, tally) for part in parts] if splits else [folders]
     _check_classes(parts, classes)
     paths = [[_of_class(part / name, tally) for name in classes[0]] for part in parts]
-    labels = [np.full(len(found), label) for part in paths for label, found in enumerate(part)]
+    labels = [np.full(len(files), label) for part in paths for label, files in enumerate(part)]
     official = {split: sum(map(len, part)) for split, part in zip(splits, paths)}
-    rows = [path for part in paths for found in part for path in found]
-    found = [f"the folder of {split} is {folder!r}" for split, folder in splits.items()]
-    return Listing(classes[0], rows, np.concatenate(labels).astype(np.int64), official, found + tally.sentences(root))
+    rows = [path for part in paths for files in part for path in files]
+    named = [f"the folder of {split} is {folder!r}" for split, folder in splits.items()]
+    return Listing(classes[0], rows, np.concatenate(labels).astype(np.int64), official, named + tally.sentences(root))
 
 
 def _check_classes(parts: list[Path], classes: list[list[str]]) -> None:
@@ -80,12 +79,10 @@ def _check_classes(parts: list[Path], classes: list[list[str]]) -> None:
     require(bool(names), f"expected folders of images named after their classes in {train}, found no folder")
     if len(names) == 1:
         inner = class_folders(train / names[0], Tally())
-        advice = (
-            f"; in it are the folders {some(inner)}: if these are the classes or splits, move them up or name their folder" if inner else ""
-        )
-        raise InputError(f"expected at least two class folders in {train}, found only {names[0]!r}{advice}")
-    for part, found in zip(parts[1:], classes[1:]):
-        lacking, more = sorted(set(names) - set(found)), sorted(set(found) - set(names))
+        advice = f"; in it are the folders {some(inner)}: if these are the classes or splits, move them up or name their folder"
+        raise InputError(f"expected at least two class folders in {train}, found only {names[0]!r}{advice if inner else ''}")
+    for part, others in zip(parts[1:], classes[1:]):
+        lacking, more = sorted(set(names) - set(others)), sorted(set(others) - set(names))
         told = [f"{word} {some(which)}" for word, which in (("without", lacking), ("also", more)) if which]
         require(not told, f"{part} must have the same classes as {train}, got it {' and '.join(told)}")
 

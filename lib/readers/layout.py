@@ -47,9 +47,9 @@ def splits(folders: Sequence[str], where: str) -> dict[str, str]:
 def _parts(folder: str) -> list[tuple[tuple[str, ...], str]]:
     """What a name is about apart from a split, and the split; empty if it names none or several."""
     words = [_bare(word) for word in re.findall(r"[^\W\d_]+", folder.casefold())]
-    found = [WORDS[word] for word in words if word in WORDS]
+    named = [WORDS[word] for word in words if word in WORDS]
     stem = tuple(word for word in words if word and word not in WORDS)
-    return [(stem, found[0])] if len(found) == 1 else []
+    return [(stem, named[0])] if len(named) == 1 else []
 
 
 def _bare(word: str) -> str:

@@ -81,15 +81,15 @@ def images(folder: Path, tally: Tally) -> list[str]:
     """
     mine = Tally()
     below = sorted(_below(folder, mine, {}))
-    found = [f"{place}{os.sep}{name}" for place, names in below for name in names]
+    files = [f"{place}{os.sep}{name}" for place, names in below for name in names]
     held = ", ".join(f"{len(paths)} {kind}" for kind, paths in mine.items())
-    require(bool(found), f"the class folder {folder} has no images{f'; in it were {held}' if held else ''}")
+    require(bool(files), f"the class folder {folder} has no images{f'; in it were {held}' if held else ''}")
     inner = [os.path.join(place, name) for place, names in below for name in names if place != str(folder)]
     if inner:
         mine[f"{INNER}, which count as of the class folder around them"] += inner
     for kind, paths in mine.items():
         tally[kind] += paths
-    return found
+    return files
 
 
 def _below(folder: Path, tally: Tally, seen: dict[str, Path]) -> list[tuple[str, list[str]]]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from lib.base.errors import InputError, require
 from lib.readers import downloads
-from lib.readers.source import Available, Source, pools
+from lib.readers.source import Available, Source, offered
 
 FOLDER = "MNIST/raw"
 PARTS = {"train": "train", "test": "t10k"}
@@ -51,7 +51,7 @@ def available(root: Path | None) -> Available | None:
         return None
     labels = _labels(folder)
     sizes = {split: len(values) for split, values in labels.items()}
-    return Available(len(_classes(labels)), {splits: len(rows) for splits, rows in pools(sizes, sum(sizes.values())).items()})
+    return offered(len(_classes(labels)), sizes, sum(sizes.values()))
 
 
 def _classes(labels: dict[str, np.ndarray]) -> tuple[str, ...]:

@@ -34,9 +34,9 @@ def read(paths: list[Path], size: int | None) -> tuple[np.ndarray, list[str]]:
         require(needed < memory(), f"{told}; set data.image_size, or ask for fewer")
         for path in paths[1:]:
             images.append(_pixels(path, size, converted))
-            found = f"{path} is {images[-1].shape[2]}x{images[-1].shape[1]} pixels, {paths[0]} is {width}x{height}"
+            differs = f"{path} is {images[-1].shape[2]}x{images[-1].shape[1]} pixels, {paths[0]} is {width}x{height}"
             same = images[-1].shape[1:] == (height, width)
-            require(same, f"all images must have one size, but {found}; set data.image_size to resize them")
+            require(same, f"all images must have one size, but {differs}; set data.image_size to resize them")
     channels = max(len(image) for image in images)
     converted["grey images among colour ones have three equal channels"] = sum(len(image) < channels for image in images)
     stacked = np.stack([np.broadcast_to(image, (channels, *image.shape[1:])) for image in images])

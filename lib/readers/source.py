@@ -35,6 +35,11 @@ class Available:
     pools: dict[tuple[str, ...], int]
 
 
+def offered(classes: int, official: dict[str, int], total: int) -> Available:
+    """What a source of so many classes and images has, given the sizes of its official splits."""
+    return Available(classes, {splits: len(rows) for splits, rows in pools(official, total).items()})
+
+
 def pools(official: dict[str, int], total: int) -> dict[tuple[str, ...], range]:
     """The rows that splits are drawn from, by the splits that share them: an official split is one, those that are not share train.
 

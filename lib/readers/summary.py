@@ -38,7 +38,7 @@ def repeated(splits: Splits) -> list[str]:
     for name, (images, labels, _) in splits.items():
         for image, label in zip(np.ascontiguousarray(images), labels.tolist()):
             places[blake2b(image.data, digest_size=16).digest()].append((name, label))
-    several = [tuple(map(set, zip(*found))) for found in places.values() if len(found) > 1]
+    several = [tuple(map(set, zip(*shown))) for shown in places.values() if len(shown) > 1]
     counts = {f"pictures of {name} that are in train too": sum({name, "train"} <= where for where, _ in several) for name in SPLITS[1:]}
-    counts["pictures that are in more than one class"] = sum(len(shown) > 1 for _, shown in several)
+    counts["pictures that are in more than one class"] = sum(len(labels) > 1 for _, labels in several)
     return [f"{what}: {count}" for what, count in counts.items() if count]
