@@ -15,9 +15,9 @@ import numpy as np
 
 from lib.base import h5
 from lib.base.errors import require
+from lib.base.splits import SPLITS
 
 KIND = "images"
-SPLITS = ("train", "validation", "test")
 _HASHED_AT_ONCE = 4096
 
 
