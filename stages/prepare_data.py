@@ -6,11 +6,12 @@ Every class keeps its share in every split. The order of rows is fixed here: row
 
 from pathlib import Path
 
+from lib.base.command import command, result
+
 import click
 
 from lib import datasets
 from lib.base import image_file, params
-from lib.base.command import command, result
 
 
 @command(__doc__)

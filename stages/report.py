@@ -9,11 +9,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 import pandas as pd
 
 from lib.base import image_file
-from lib.base.command import command, result, source
 from lib.base.image_file import Split
 from lib.report import (
     black_box,

@@ -141,14 +141,14 @@ def unusable(job: Job, workspace: Path, shared: bool) -> str:
 def _process(workspace: Path, log: Path, asked: dict[str, Any], own: dict[str, str], tell: Callable[[str], None]) -> int:
     """Run lib/parallel/step.py; it ends with this process."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    times = str(log.parent / "times.jsonl")
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(workspace), "STAGE_TIMES": times} | own
+    times, me = str(log.parent / "times.jsonl"), str(os.getpid())  # ENDS_WITH: lib/base/lifetime.py
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(workspace), "STAGE_TIMES": times, "ENDS_WITH": me} | own
     with log.open("ab") as file:
         start = file.tell()
         command = [sys.executable, "-m", "lib.parallel.step"]
         process = subprocess.Popen(command, cwd=workspace, env=environment, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT)
         assert process.stdin is not None
-        process.stdin.write(json.dumps(asked | {"parent": os.getpid()}).encode())
+        process.stdin.write(json.dumps(asked).encode())
         process.stdin.close()
         last = None
         while True:
