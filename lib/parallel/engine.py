@@ -1,6 +1,8 @@
 """The steps of a plan as Ray tasks, whose edges are the edges of DVC's graph. Ray decides what runs where and when, and tries again."""
 
 import os
+import signal
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -14,15 +16,18 @@ from lib.parallel.plan import Step
 from lib.parallel.resources import Resources, Table
 from lib.parallel.worker import Job, Outcome
 
-authority.use_token()  # before Ray reads its settings
+os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 41 s each, to reach a cluster
+authority.use_token()  # both before Ray reads its settings
 import ray  # noqa: E402
 from ray import cloudpickle  # noqa: E402
+from ray._private import services  # noqa: E402
 from ray.util.queue import Empty, Queue  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 PARTS = ("gcs_server", "raylet")  # of Ray, without which nothing goes on
 TRIES = 3  # of a step whose worker dies
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_OF_CALLING = 10.0
 # Workers need no other copy of it than the one that comes with the task.
 cloudpickle.register_pickle_by_value(worker)
 
@@ -39,10 +44,21 @@ def connect(address: str | None, workers: int | None) -> str:
     try:
         if address is None:
             session.end_with_this()
-        found = ray.init(address="local", num_cpus=workers, **quiet) if address is None else ray.init(address=address, **quiet)
+            found = ray.init(address="local", num_cpus=workers, **quiet)
+        else:
+            _call(address)
+            found = ray.init(address=address, **quiet)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray's own ends in a dump of the stack
         return found.dashboard_url or ""
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise InputError(f"expected {wanted}: {' '.join(str(error).split())}") from error
+
+
+def _call(address: str) -> None:
+    """Raises an `OSError` if nobody is there: Ray itself would try for a quarter of an hour."""
+    host, _, port = ((services.canonicalize_bootstrap_address(address) or "") if address == "auto" else address).rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), SECONDS_OF_CALLING).close()
 
 
 def machine() -> dict[str, float]:
