@@ -251,6 +251,11 @@ def test_what_ray_refuses_at_its_start_is_one_sentence(refusal: Exception, monke
     assert "\n" not in str(error.value)
 
 
+def test_a_folder_that_git_refuses_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="^--remote needs the commit of .*, `git status` refuses: fatal: not a git repository.*$"):
+        run._commit(tmp_path)
+
+
 @pytest.mark.parametrize("case", ["50", "50:1", "50:1:0", "a:1:2", "1:2:3:4"])
 def test_a_bad_case_of_the_cost_is_refused(case: str) -> None:
     result = CliRunner().invoke(parallel_cost.main, [case])
