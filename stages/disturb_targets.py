@@ -7,11 +7,12 @@ replication, for nulls that draw at random. The result is called as the targets 
 from dataclasses import asdict
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
 from lib import target_file
 from lib.base import params
-from lib.base.command import command, result, source
 from lib.base.errors import require
 from lib.network.choices import choice
 

@@ -8,11 +8,12 @@ part of the images each (`--part`); `python -m tools.outcomes merge` joins them 
 from dataclasses import asdict
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 import torch
 
 from lib.base import image_file, params
-from lib.base.command import command, result, source
 from lib.evaluation import outcome_file, outcomes, parts
 from lib.evaluation.threats import threats
 from lib.evaluation.work import Evaluation

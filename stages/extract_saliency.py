@@ -10,13 +10,14 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 import h5py
 import torch
 
 from lib import extraction, shards, target_file, teachers
 from lib.base import image_file, params
-from lib.base.command import command, result, source
 from lib.network import checkpoint, runtime
 
 

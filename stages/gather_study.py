@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
 from lib import study_table
-from lib.base.command import command, result, source
 from lib.studies import variant
 
 

@@ -6,10 +6,11 @@ one line, epoch 0, with what the network makes of the validation images.
 
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
 from lib.base import image_file, params
-from lib.base.command import command, result, source
 from lib.network import architecture, batches, checkpoint, runtime
 from lib.training import loop
 

@@ -7,12 +7,13 @@ of params.yaml. SEED is the replication, for sources that draw at random. The re
 from dataclasses import asdict
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 import numpy as np
 
 from lib import target_file
 from lib.base import image_file, params
-from lib.base.command import command, result, source
 from lib.network.choices import choice
 
 

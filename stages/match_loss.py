@@ -6,10 +6,11 @@ VARIANT names an entry of section `variants` in the study's file; its `scale` li
 from functools import partial
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
 from lib.base import params
-from lib.base.command import command, result, source
 from lib.studies import matched, measure_file, seeds, variant
 from lib.studies.matching import Search
 

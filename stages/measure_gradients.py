@@ -6,12 +6,13 @@ one reference target set for all.
 
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 import numpy as np
 
 from lib import alignment, gradient_file, refine, target_file
 from lib.base import image_file, params
-from lib.base.command import command, result, source
 from lib.base.errors import require
 from lib.network import batches, checkpoint, runtime
 from lib.network.progress import progress

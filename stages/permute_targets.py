@@ -5,11 +5,12 @@ LEVEL names an entry of section `permute.fractions` in params.yaml. Each map kee
 
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
 from lib import refine, target_file
 from lib.base import params
-from lib.base.command import command, result, source
 
 
 @command(__doc__)

@@ -7,11 +7,12 @@ Prints what it understood, skipped and converted.
 
 from pathlib import Path
 
+from lib.base.command import command, result
+
 import click
 
 from lib import datasets
 from lib.base import image_file, params
-from lib.base.command import command, result
 
 
 @command(__doc__)

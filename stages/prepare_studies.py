@@ -5,10 +5,11 @@ Files and folders are named by digests of what they depend on; a variant looks f
 
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
 from lib.base import params
-from lib.base.command import command, result, source
 from lib.network import folders
 from lib.studies import trial
 from lib.studies.chain import Chain

@@ -9,12 +9,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 import pandas as pd
 
 from lib import lineage
 from lib.base import image_file, params
-from lib.base.command import command, result, source
 from lib.base.image_file import Split
 from lib.report import (
     black_box,

@@ -7,9 +7,10 @@ taken from what prepare-studies left.
 from functools import partial
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
-from lib.base.command import command, result, source
 from lib.studies import measure_file, seeds, trial, variant
 
 

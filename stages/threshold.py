@@ -5,11 +5,12 @@ With `threshold.when: after` the maps stay as they are, and training thresholds 
 
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
 from lib import refine, target_file
 from lib.base import params
-from lib.base.command import command, result, source
 
 
 @command(__doc__)

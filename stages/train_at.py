@@ -6,10 +6,11 @@ ROW names an entry of section `at` in params.yaml, which holds the radius and th
 from functools import partial
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
 from lib.base import params
-from lib.base.command import command, result, source
 from lib.objectives import adversarial
 from lib.training import launch, recipe
 

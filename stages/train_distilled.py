@@ -7,10 +7,11 @@ Regularization, which may be added. Targets are needed where lambda_d is above 0
 from functools import partial
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
 from lib.base import params
-from lib.base.command import command, result, source
 from lib.network import checkpoint, runtime
 from lib.objectives import distillation
 from lib.training import launch, recipe

@@ -6,10 +6,11 @@ ROW names an entry of section `ir` in params.yaml: lambda_d for the direction an
 from functools import partial
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
 from lib.base import params
-from lib.base.command import command, result, source
 from lib.objectives import interpretation
 from lib.training import launch, recipe
 

@@ -7,10 +7,11 @@ otherwise PGD examples take their place (adversarial training, R). The two are a
 from functools import partial
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
 from lib.base import params
-from lib.base.command import command, result, source
 from lib.objectives import adversarial
 from lib.training import launch, recipe
 

@@ -6,11 +6,12 @@ they are attacked in themselves. Writes one file of outcomes per row.
 
 from pathlib import Path
 
+from lib.base.command import command, result, source
+
 import click
 
 from lib.attacks import transfer
 from lib.base import image_file, params
-from lib.base.command import command, result, source
 from lib.base.errors import require
 from lib.evaluation import outcome_file
 from lib.evaluation.threats import in_tables, threats

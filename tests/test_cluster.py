@@ -1,8 +1,7 @@
-"""Nodes with clones of their own, a training whose worker is killed, and a `dvc` that is killed: real Ray clusters, a real S3 server."""
+"""Nodes with clones of their own, a training whose worker is killed, and SLURM's script: real Ray clusters, a real S3 server."""
 
 import os
 import re
-import signal
 from pathlib import Path
 
 import psutil
@@ -12,7 +11,7 @@ from members import Member, contents
 from project import ROOT, copy
 from remotes import serving
 from test_resume import PARAMS, USUAL, write_data
-from toy_pipeline import AUTHORITY, FEW, alive, begun, finished, head, order, starts, toy, waited
+from toy_pipeline import AUTHORITY, FEW, begun, finished, head, order, starts, toy, waited
 
 from stages import train_jr
 
@@ -101,17 +100,6 @@ def at_work(owner: Member) -> psutil.Process:
     """The process that trains in the folder of `owner`."""
     found = psutil.process_iter(["cmdline", "cwd"])
     return next(one for one in found if "stages.train_jr" in (one.info["cmdline"] or []) and one.info["cwd"] == str(owner.folder))
-
-
-@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
-def test_a_stage_ends_with_its_dvc(shell: str, training: Member) -> None:
-    """Also where a shell stays between the two, as Debian's /bin/sh does."""
-    with begun(training, f"env SHELL={shell} dvc repro -q") as dvc:
-        waited(lambda: any((training.folder / ".resume").rglob("*.safetensors")))
-        stage = at_work(training)
-        os.kill(dvc.pid, signal.SIGKILL)
-        waited(lambda: not alive(stage.pid), seconds=10)
-    assert not (training.folder / "models/JR").exists()
 
 
 STAND_INS = {

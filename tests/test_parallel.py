@@ -10,7 +10,7 @@ import pytest
 from members import Member, contents
 from toy_pipeline import FEW, STAGES, alive, begun, copied, finished, order, starts, toy, waited
 
-from lib.parallel import lockfile
+from lib.parallel import lockfile, session
 
 RESULTS = ("data", "models", "results", "report")
 PARALLEL = "python -m tools.parallel"
@@ -23,9 +23,16 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> Member:
 
 
 def test_a_run_leaves_what_a_serial_run_leaves(serial: Member, tmp_path: Path) -> None:
+    """Even if the process that passes on what the logs say is killed; nothing of Ray stays."""
     parallel = toy(tmp_path)
-    said = parallel.do(f"{PARALLEL} --workers 2")
-    assert "8 stages ran, 0 came from the cache, 0 were up to date" in said
+    ordered = order(parallel, "prepare", "wait")
+    with begun(parallel, f"{PARALLEL} --workers 2") as driver:
+        waited_for(parallel, "prepare")
+        next(one for one in psutil.Process(driver.pid).children(recursive=True) if "ray::_Queue" in " ".join(one.cmdline())).kill()
+        ordered.unlink()
+        said = driver.communicate(timeout=200)[0]
+    assert "8 stages ran, 0 came from the cache, 0 were up to date" in said, said
+    waited(lambda: not session.members(driver.pid))
     assert (parallel.folder / "dvc.lock").read_bytes() == (serial.folder / "dvc.lock").read_bytes()
     assert contents(parallel.folder, RESULTS) == contents(serial.folder, RESULTS)
     assert "Data and pipelines are up to date" in parallel.do("dvc status")
@@ -77,16 +84,18 @@ def test_a_step_whose_worker_dies_is_tried_again(address: str, tmp_path: Path) -
 
 
 def test_a_driver_that_was_killed_goes_on_where_it_stood(tmp_path_factory: pytest.TempPathFactory, address: str, tmp_path: Path) -> None:
+    """All of the Ray that it started ends with it, agents and stages too."""
     owner = toy(tmp_path, seeds=[0])
     ordered = order(owner, "train@b-0", "wait")
-    with begun(owner, f"{PARALLEL} --address {address} --force") as driver:
+    with begun(owner, f"{PARALLEL} --workers 2 --force") as driver:
         stage = waited_for(owner, "train@b-0")
         waited(lambda: len(list((owner.folder / lockfile.NOTES).glob("*.yaml"))) == 2)  # all that does not depend on it
         refused = owner.fails(f"{PARALLEL} --address {address}")
         assert refused.strip().endswith(f"is at work in {owner.folder}; wait until it is done, or stop it"), refused
         assert f"Error: process {driver.pid} on " in refused
+        assert len(session.members(driver.pid)) > 5
         os.kill(driver.pid, signal.SIGKILL)
-        waited(lambda: not alive(stage), seconds=30)
+        waited(lambda: not alive(stage) and not session.members(driver.pid), seconds=30)
     ordered.unlink()
     assert "3 stages ran, 0 came from the cache, 2 were up to date" in owner.do(f"{PARALLEL} --address {address}")
     assert starts(owner) == dict.fromkeys(FEW, 1) | {"train@b-0": 2}

@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner
 from dvc.lock import LockError
 from dvc.utils.serialize import load_yaml
+from ray import exceptions
 from rich.console import Console
 from toy_pipeline import STAGES, copied, finished, toy
 
 from lib.base.errors import InputError
-from lib.parallel import busy, lockfile, run
+from lib.parallel import busy, engine, lockfile, run
 from lib.parallel.board import Board
 from lib.parallel.plan import Step, plan
 from lib.parallel.resources import GIB, Resources, Table
@@ -221,6 +222,38 @@ def test_bad_words_are_refused_in_one_sentence(tmp_path: Path, monkeypatch: pyte
     (tmp_path / ".dvc").mkdir()
     result = CliRunner().invoke(parallel.main, ["--workers", "2", "--address", "h:1"])
     assert result.exit_code == 1 and "--workers is for this machine alone" in result.output
+
+
+@pytest.mark.parametrize(
+    "address, sentence",
+    [
+        ("127.0.0.1:1", "expected a Ray cluster at 127.0.0.1:1: [Errno 111] Connection refused"),
+        ("nonsense", "expected a Ray cluster at nonsense: Invalid address format: nonsense"),
+    ],
+)
+def test_an_address_where_no_ray_is_is_refused_in_one_sentence(address: str, sentence: str) -> None:
+    with pytest.raises(InputError) as error:
+        engine.connect(address, None)
+    assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "refusal", [RuntimeError("Version mismatch:\n  2.9"), ValueError("no"), OSError(28, "No space"), exceptions.RaySystemError("no")]
+)
+def test_what_ray_refuses_at_its_start_is_one_sentence(refusal: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(engine.ray, "init", refuse)
+    monkeypatch.setattr(engine.session, "end_with_this", lambda: None)
+    with pytest.raises(InputError, match="^expected Ray to start here: .+") as error:
+        engine.connect(None, 1)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_that_git_refuses_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="^--remote needs the commit of .*, `git status` refuses: fatal: not a git repository.*$"):
+        run._commit(tmp_path)
 
 
 @pytest.mark.parametrize("case", ["50", "50:1", "50:1:0", "a:1:2", "1:2:3:4"])

@@ -1,10 +1,14 @@
 """The seeds of a variant: how many run side by side, and that nothing depends on it."""
 
 import os
+import signal
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from toy_pipeline import alive, waited
 
 from lib.studies import seeds
 
@@ -28,6 +32,23 @@ def test_what_a_seed_gives_does_not_depend_on_how_many_run_side_by_side(monkeypa
     assert list(found) == [2, 0, 1]
     for seed, values in found.items():
         assert np.array_equal(values, drawn(seed))
+
+
+def test_no_seed_outlives_its_stage(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    stage = os.fork()
+    if stage == 0:
+        seeds.of_each(busy, [0, 1])
+    waited(lambda: len(list(tmp_path.iterdir())) == 2)
+    os.kill(stage, signal.SIGKILL)
+    os.waitpid(stage, 0)
+    waited(lambda: not any(alive(int(path.name)) for path in tmp_path.iterdir()))
+
+
+def busy(seed: int) -> None:
+    Path(str(os.getpid())).touch()
+    time.sleep(600)
 
 
 def process(seed: int) -> int:

@@ -10,6 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+from lib.base import lifetime
+
+lifetime.begin()  # as stages of the real one do, so that it ends with who runs it
+
 
 def content(path: Path) -> bytes:
     files = sorted(path.rglob("*")) if path.is_dir() else [path]

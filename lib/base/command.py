@@ -16,6 +16,8 @@ import click
 from lib.base import environment, lifetime
 from lib.base.errors import InputError
 
+lifetime.begin()  # before the command's module imports torch and the like
+
 
 def command(doc: str | None) -> Callable[[Callable[..., None]], click.Command]:
     """A click command whose help is `doc`; an `InputError` becomes "Error: <sentence>" and exit status 1."""
@@ -23,7 +25,6 @@ def command(doc: str | None) -> Callable[[Callable[..., None]], click.Command]:
     def decorate(function: Callable[..., None]) -> click.Command:
         @wraps(function)
         def guarded(*args: Any, records: Path | None = None, **kwargs: Any) -> None:
-            lifetime.end_with_dvc()
             try:
                 with _timed(), environment.recorded(kwargs.get("out"), records):
                     function(*args, **kwargs)

@@ -1,25 +1,33 @@
 """The steps of a plan as Ray tasks, whose edges are the edges of DVC's graph. Ray decides what runs where and when, and tries again."""
 
 import os
+import signal
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import psutil
+
 from lib.base.errors import InputError, require
-from lib.parallel import authority, lockfile, worker
+from lib.parallel import authority, busy, lockfile, session, worker
 from lib.parallel.board import Board
 from lib.parallel.plan import Step
 from lib.parallel.resources import Resources, Table
 from lib.parallel.worker import Job, Outcome
 
-authority.use_token()  # before Ray reads its settings
+os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 41 s each, to reach a cluster
+authority.use_token()  # both before Ray reads its settings
 import ray  # noqa: E402
 from ray import cloudpickle  # noqa: E402
+from ray._private import services  # noqa: E402
 from ray.util.queue import Empty, Queue  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
+PARTS = ("gcs_server", "raylet")  # of Ray, without which nothing goes on
 TRIES = 3  # of a step whose worker dies
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_OF_CALLING = 10.0
 # Workers need no other copy of it than the one that comes with the task.
 cloudpickle.register_pickle_by_value(worker)
 
@@ -32,11 +40,25 @@ def connect(address: str | None, workers: int | None) -> str:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    wanted = "Ray to start here" if address is None else f"a Ray cluster at {address}"
     try:
-        found = ray.init(address="local", num_cpus=workers, **quiet) if address is None else ray.init(address=address, **quiet)
+        if address is None:
+            session.end_with_this()
+            found = ray.init(address="local", num_cpus=workers, **quiet)
+        else:
+            _call(address)
+            found = ray.init(address=address, **quiet)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray's own ends in a dump of the stack
         return found.dashboard_url or ""
-    except (ConnectionError, ValueError) as error:
-        raise InputError(f"expected a Ray cluster at {address}: {str(error).splitlines()[0]}") from error
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise InputError(f"expected {wanted}: {' '.join(str(error).split())}") from error
+
+
+def _call(address: str) -> None:
+    """Raises an `OSError` if nobody is there: Ray itself would try for a quarter of an hour."""
+    host, _, port = ((services.canonicalize_bootstrap_address(address) or "") if address == "auto" else address).rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), SECONDS_OF_CALLING).close()
 
 
 def machine() -> dict[str, float]:
@@ -59,12 +81,19 @@ def check_nodes(job: Job) -> bool:
 
 
 def run(job: Job, steps: Sequence[Step], table: Table, given: lockfile.Entries, board: Board, look: Callable[[], None]) -> None:
-    """Run all steps; `board` tells how they end. `look` is called every half second."""
-    queue = Queue(actor_options={"num_cpus": 0})
+    """Run all steps; `board` tells how they end. `look` is called every half second.
+
+    Raises:
+        InputError: Ray, started by this process, has ended.
+    """
+    ours = {process.pid: process.name() for process in psutil.Process().children() if process.name() in PARTS}
+    queue = Queue(actor_options={"num_cpus": 0, "max_restarts": -1})
     tasks = _submit(job, steps, table, given, partial(worker.tell, queue))
     names = {task: name for name, task in tasks.items()}
     waiting = list(names)
     while waiting:
+        gone = next((name for pid, name in ours.items() if not busy.lives(pid)), None)
+        require(gone is None, f"Ray's {gone} was ended by somebody; the same command goes on where this one stood")
         ended, waiting = ray.wait(waiting, num_returns=1, timeout=SECONDS_BETWEEN_LOOKS)
         for stage, told in _heard(queue):
             board.heard(stage, told)
@@ -98,9 +127,10 @@ def _here(takes: Resources) -> dict[str, Any]:
 
 
 def _heard(queue: Queue) -> list[tuple[str, dict]]:
+    """What workers told since the last time; nothing where the queue's own process has just died."""
     try:
         return queue.get_nowait_batch(queue.qsize())
-    except Empty:
+    except (Empty, ray.exceptions.RayError):
         return []
 
 

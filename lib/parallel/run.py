@@ -109,10 +109,17 @@ def _job(root: Path, wish: Wish) -> Job:
 
 def _commit(root: Path) -> str:
     """The commit that clones elsewhere must be at; raises `InputError` if this workspace is not at one."""
-    edits = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!*dvc.lock", ":!*.gitignore"]
-    found = subprocess.run(edits, cwd=root, capture_output=True, text=True).stdout.split("\n")[0].strip()
+    edits = ["status", "--porcelain", "--untracked-files=no", "--", ".", ":!*dvc.lock", ":!*.gitignore"]
+    found = _git(root, *edits).split("\n")[0].strip()
     require(not found, f"nodes with clones of their own work at one commit: expected no edits here, got {found!r}; commit first")
-    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    return _git(root, "rev-parse", "HEAD").strip()
+
+
+def _git(root: Path, *words: str) -> str:
+    """What Git prints; a sentence where it refuses, for instance a folder of another owner."""
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True)
+    require(done.returncode == 0, f"--remote needs the commit of {root}, `git {words[0]}` refuses: {' '.join(done.stderr.split())}")
+    return done.stdout
 
 
 def _begin(root: Path, planned: Plan) -> None:

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dvc.cli import main as dvc
-
 from lib.base import lifetime
-from lib.parallel import busy, lockfile
+
+lifetime.begin()  # before DVC is imported
+from dvc.cli import main as dvc  # noqa: E402
+
+from lib.parallel import busy, lockfile  # noqa: E402
 
 
 def reproduce(stage: str, reads: Sequence[str] | None, entries: lockfile.Entries, force: bool) -> int:
@@ -40,7 +42,6 @@ def main() -> None:
     """Read what is asked, wait for other processes with the same stage, and end with DVC's exit status."""
     busy.overlook_the_dead()
     given = json.load(sys.stdin)
-    lifetime.end_with(given["parent"])
     lockfile.STATE.mkdir(parents=True, exist_ok=True)
     # Two runs that came to the same stage take turns: the second finds it done.
     with open(lockfile.STATE / f"{given['stage'].replace(os.sep, '_')}.lock", "w") as turn:

@@ -129,9 +129,11 @@ def unusable(job: Job, workspace: Path, shared: bool) -> str:
         return f"expected a clone of the project in {workspace} on {socket.gethostname()}, found no dvc.yaml; start the node by tools.node"
     if not job.remote:
         return f"{workspace} on {socket.gethostname()} is another clone than {job.root}: their results meet in a remote, say --remote"
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=workspace, capture_output=True, text=True).stdout.strip()
-    if commit != job.commit:
-        return f"expected commit {job.commit} in {workspace} on {socket.gethostname()}, found {commit or 'no commit'}"
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=workspace, capture_output=True, text=True)
+    commit = asked.stdout.strip()
+    if asked.returncode or commit != job.commit:
+        refusal = " ".join(asked.stderr.split())
+        return f"expected commit {job.commit} in {workspace} on {socket.gethostname()}, found {refusal or commit or 'no commit'}"
     edits = ["git", "diff", "--quiet", "HEAD", "--", ".", ":!*dvc.lock", ":!*.gitignore"]
     if subprocess.run(edits, cwd=workspace).returncode:
         return f"expected no edits in {workspace} on {socket.gethostname()}, `git diff` there shows some"
@@ -141,14 +143,14 @@ def unusable(job: Job, workspace: Path, shared: bool) -> str:
 def _process(workspace: Path, log: Path, asked: dict[str, Any], own: dict[str, str], tell: Callable[[str], None]) -> int:
     """Run lib/parallel/step.py; it ends with this process."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    times = str(log.parent / "times.jsonl")
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(workspace), "STAGE_TIMES": times} | own
+    times, me = str(log.parent / "times.jsonl"), str(os.getpid())  # ENDS_WITH: lib/base/lifetime.py
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(workspace), "STAGE_TIMES": times, "ENDS_WITH": me} | own
     with log.open("ab") as file:
         start = file.tell()
         command = [sys.executable, "-m", "lib.parallel.step"]
         process = subprocess.Popen(command, cwd=workspace, env=environment, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT)
         assert process.stdin is not None
-        process.stdin.write(json.dumps(asked | {"parent": os.getpid()}).encode())
+        process.stdin.write(json.dumps(asked).encode())
         process.stdin.close()
         last = None
         while True:

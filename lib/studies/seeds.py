@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import torch
 
+from lib.base import lifetime
+
 Found = TypeVar("Found")
 
 
@@ -23,8 +25,13 @@ def of_each(function: Callable[[int], Found], seeds: Sequence[int]) -> dict[int,
     {-1: 1, 2: 2}
     """
     fork = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(min(cores(), len(seeds)), mp_context=fork, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(min(cores(), len(seeds)), mp_context=fork, initializer=_begin, initargs=(os.getpid(),)) as pool:
         return dict(zip(seeds, pool.map(function, seeds), strict=True))
+
+
+def _begin(stage: int) -> None:
+    lifetime.end_with(stage)
+    torch.set_num_threads(1)
 
 
 def cores() -> int:

@@ -71,7 +71,7 @@ def _started(processes: int) -> int:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    lifetime.end_with_dvc()
+    os.environ[lifetime.ENDS_WITH] = str(os.getpid())
     logging.disable(logging.ERROR)  # a failure is told by the process that failed
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     specification = sys.modules["__main__"].__spec__
