@@ -196,6 +196,7 @@ def test_the_stages_of_the_studies_take_colour_too(project: Path) -> None:
     assert set(shapes.values()) == {train.images.shape} == {(80, 3, 10, 12)}
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # foolbox imports a namespace that SciPy will drop
 def test_the_tools_take_colour_too(built: tuple[Path, dict], project: Path) -> None:
     model, maps, images = "models/0/R", "data/targets/0/R_smoothgrad.h5", "data/imagefolder.h5"
     for tool, words in [
