@@ -1,5 +1,6 @@
 """Small models whose gradients and whose worst perturbations are known in closed form, and spies on what a model is asked."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -84,6 +85,17 @@ def smooth(classes: int = 3, shape: tuple[int, int, int] = (1, 4, 4), seed: int 
         torch.manual_seed(seed)
         units = shape[0] * shape[1] * shape[2]
         return nn.Sequential(nn.Flatten(), nn.Linear(units, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, classes))
+
+
+def rounding(epsilon: float, norm: str, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> float:
+    """By how much arithmetic may carry a point of the box out of the ball of radius `epsilon`, as a share of the radius.
+
+    A pixel is the sum of two numbers, and its distance from the image their difference: each is below 1 and rounded by half an eps at
+    most. In L2, D such errors have the length sqrt(D); the factor that shortens a perturbation and the length that is measured are off
+    by a share of (D / 2 + 2) eps each at most, because a sum of D squares is.
+    """
+    eps, pixels = torch.finfo(dtype).eps, math.prod(shape)
+    return eps * (math.sqrt(pixels) / epsilon + pixels + 4 if norm == "l2" else 1 / epsilon + 2)
 
 
 def grey(count: int, shape: tuple[int, int, int] = (1, 8, 8), low: float = 0.3, high: float = 0.7, seed: int = 1) -> Tensor:

@@ -159,10 +159,11 @@ def test_a_line_says_shares_of_all_images_and_costs_per_attacked_one():
 
 
 def test_autoattack_says_which_images_stand_at_each_radius_and_leaves_the_random_state():
-    model = random_linear(10, SHAPE)
-    attacked = work_of(model, count=3)
+    model = random_linear(10, (3, 4, 6))
+    attacked = work_of(model, count=3, shape=(3, 4, 6))
+    attacked.batch.images.data = attacked.batch.images.contiguous(memory_format=torch.channels_last)  # as all images come
     state = torch.get_rng_state()
-    standing = autoattack(model, attacked, radii(1e-6, 0.5), "custom")
+    standing = autoattack(model, attacked, radii(1e-6, 3.0, norm="l2"), "custom")
     assert standing.tolist() == [[True] * 3, [False] * 3]
     assert torch.equal(torch.get_rng_state(), state)
 

@@ -1,4 +1,5 @@
-"""Every stage for real, in the order and with the command lines of dvc.yaml, on tiny data; then every refusal a person may meet."""
+"""Every stage for real, in the order and with the command lines of dvc.yaml, on a small folder of colour images that are not square, with
+augmentation and all of AutoAttack's attacks; then every refusal a person may meet."""
 
 import csv
 import importlib
@@ -9,22 +10,27 @@ from functools import cache
 from pathlib import Path
 
 import networkx
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from members import built_once
+from PIL import Image
 from project import copy, edited, shrink, start
 from ruamel.yaml import YAML
 
 from lib import target_file
-from lib.base import params
+from lib.base import image_file, params
 from lib.evaluation import outcome_file
+from lib.report import pixels
+from tools import attack_cost, confidence, evaluate, targets
 
 TINY = {
-    "data": {"train": 80, "validation": 20, "test": 40},
-    "model": {"width": 0.06},
-    "training": {"epochs": 2, "batch_size": 20},
+    "data": {"dataset": "imagefolder", "train": 80, "validation": 20, "test": 40},
+    "model": {"width": 0.25, "dropout": 0.0},
+    "training": {"epochs": 6, "batch_size": 20, "learning_rate": 0.2, "augment": True},
+    "threshold": {"when": "after"},
     "evaluation": {"images": 20},
     "gradients": {"images": 30, "examples": 4},
     "report": {"gallery": 2},
@@ -53,6 +59,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, set
     return place / "project", {stage: {tuple(path) for path in paths} for stage, paths in read.items()}
 
 
+def draw(folder: Path) -> Path:
+    """160 pictures of 12x10 pixels in folders of four classes; each is noise with a colour of its class: red, green, blue, none."""
+    random = np.random.default_rng(0)
+    for index in range(160):
+        values, label = random.integers(0, 80, (10, 12, 3), dtype=np.uint8), index % 4
+        values[..., label : label + 1] += 170
+        (folder / "abcd"[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).save(folder / "abcd"[label] / f"{index}.png")
+    return folder
+
+
 def build(place: Path) -> None:
     (place / "project").mkdir()
     folder = copy(place / "project")
@@ -61,9 +78,12 @@ def build(place: Path) -> None:
     with edited(folder) as document:
         for section, values in TINY.items():
             document[section].update(values)
+        document["data"]["root"] = str(draw(place / "pictures"))
         document["attacks"] = {"together": quick["attacks"]["together"]}
         document["attacks"]["together"]["pgd"].update(steps=3, restarts=2)
-        document["attacks"]["together"]["autoattack"].update(iterations=3, targets=1, queries=5, square_images=3)
+        document["attacks"]["together"]["autoattack"].update(
+            attacks=["apgd-ce", "apgd-t", "fab-t", "square"], iterations=3, targets=1, queries=5, square_images=3
+        )
         document["attacks"]["together"]["probes"].update(steps=3, restarts=1, images=20, draws=2)
         document["transfer"].update(steps=3, images=10)
         document["saliency"]["methods"]["smoothgrad"]["samples"] = 2
@@ -132,14 +152,14 @@ def test_results_list_every_measured_accuracy_once(built: tuple[Path, dict]) -> 
 
 def test_targets_say_where_they_come_from(built: tuple[Path, dict]) -> None:
     with target_file.opened(built[0] / "data/targets/0/R_smoothgrad_perm50.h5") as (header, maps):
-        assert maps.shape == (80, 1, 28, 28)
+        assert maps.shape == (80, 3, 10, 12)
         assert header.name == "R_smoothgrad_perm50"
         assert header.provenance["teacher"]["name"] == "R"
         assert header.provenance["saliency"] == {
             "method": "smoothgrad", "seed": 0, "batch_size": 100, "samples": 2, "sigma": 0.15, "clamp": False, "include_clean": False,
             "of": "logits",
         }  # fmt: skip
-        assert header.provenance["threshold"] == {"phi": 1.0, "ddof": 1, "when": "before"}
+        assert header.provenance["threshold"] == {"phi": 1.0, "ddof": 1, "when": "after"}
         assert header.provenance["permute"] == {"fraction": 0.5, "seed": 0, "replication": 0, "rule": "fraction"}
 
 
@@ -154,23 +174,70 @@ def test_a_stage_run_twice_writes_the_same_bytes(built: tuple[Path, dict], proje
             assert {path: path.read_bytes() for path in paths} == before, stage.name
 
 
+OTHERS = {
+    "sources": {name: {} for name in ("image", "class_mean", "edges", "other_class", "same_class")},
+    "nulls": {"blocks": {"size": 2}, "phase": {}, "sign": {"of": "pixels"}, "blur": {"sigma": 1.0}},
+    "distillation": {"both": {"lambda_k": 1.0, "temperature": 4.0, "lambda_d": 1.0, "lambda_m": 0.1, "reduction": "sample"}},
+}
+
+
+def test_the_stages_of_the_studies_take_colour_too(project: Path) -> None:
+    source = "data/targets/0/R_smoothgrad.h5"
+    calls = [f"make_targets {name} 0 --images data/imagefolder.h5 --out new/{name}.h5" for name in OTHERS["sources"]]
+    calls += [f"disturb_targets {name} 0 --targets {source} --out new/{name}.h5" for name in OTHERS["nulls"]]
+    calls += ["initial_network 0 --images data/imagefolder.h5 --out new/initial"]
+    calls += [f"train_distilled both 0 --images data/imagefolder.h5 --teacher models/0/R --targets {source} --out new/both"]
+    with params.changed(OTHERS):
+        for call in calls:
+            result = invoke(f"python -m stages.{call}")
+            assert result.exit_code == 0, f"{call}\n{result.output}"
+    train = image_file.read(Path("data/imagefolder.h5"), "train")
+    shapes = {name: target_file.read(Path(f"new/{name}.h5"), train)[1].shape for name in [*OTHERS["sources"], *OTHERS["nulls"]]}
+    assert set(shapes.values()) == {train.images.shape} == {(80, 3, 10, 12)}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # foolbox imports a namespace that SciPy will drop
+def test_the_tools_take_colour_too(built: tuple[Path, dict], project: Path) -> None:
+    model, maps, images = "models/0/R", "data/targets/0/R_smoothgrad.h5", "data/imagefolder.h5"
+    for tool, words in [
+        (targets, f"inspect {maps} --images {images} --gallery new.png"),
+        (targets, f"verify {maps} --images {images} --model {model}"),
+        (evaluate, f"--model {model} --images {built[0].parent / 'pictures'} --out new"),
+        (
+            attack_cost,
+            f"--models models/0 --rows R --images {images} --count 4 --repeats 1 --steps 2 --norm l2 --radii 0.1 --autoattack none",
+        ),
+        (confidence, f"train --images {images} --epochs 1 --out weights"),
+        (confidence, f"attack --images {images} --weights weights --count 4 --factors 1 --out new.csv"),
+    ]:
+        result = CliRunner().invoke(tool.main, words.split())
+        assert result.exit_code == 0, f"{words}\n{result.output}"
+    assert Image.open("new.png").convert("RGB").getcolors(2) is None
+
+
+def test_the_page_shows_images_in_their_colours(built: tuple[Path, dict]) -> None:
+    train = image_file.read(built[0] / "data/imagefolder.h5", "train")
+    page = (built[0] / "report/index.html").read_text()
+    assert str(pixels.of_image(train.images[0])) in page
+
+
 def test_the_size_of_shards_changes_no_byte(project: Path) -> None:
-    call = "python -m stages.extract_saliency R smoothgrad 0 --images data/mnist5k.h5 --model models/0/R --out other.h5 --shard 7"
+    call = "python -m stages.extract_saliency R smoothgrad 0 --images data/imagefolder.h5 --model models/0/R --out other.h5 --shard 7"
     assert invoke(call).exit_code == 0
     assert Path("other.h5").read_bytes() == Path("data/maps/0/R_smoothgrad.h5").read_bytes()
 
 
 PREPARE = "python -m stages.prepare_data --out new"
-IR = "python -m stages.train_ir R_simple 0 --images data/mnist5k.h5 --targets data/targets/0/R_simple.h5 --out new"
-JR = "python -m stages.train_jr JR 0 --images data/mnist5k.h5 --out new"
-TEACHER = "python -m stages.train_teacher R 0 --images data/mnist5k.h5 --out new"
-EXTRACT = "python -m stages.extract_saliency R smoothgrad 0 --images data/mnist5k.h5 --model models/0/R --out new"
+IR = "python -m stages.train_ir R_simple 0 --images data/imagefolder.h5 --targets data/targets/0/R_simple.h5 --out new"
+JR = "python -m stages.train_jr JR 0 --images data/imagefolder.h5 --out new"
+TEACHER = "python -m stages.train_teacher R 0 --images data/imagefolder.h5 --out new"
+EXTRACT = "python -m stages.extract_saliency R smoothgrad 0 --images data/imagefolder.h5 --model models/0/R --out new"
 THRESHOLD = "python -m stages.threshold --maps data/maps/0/R_simple.h5 --out new"
 PERMUTE = "python -m stages.permute_targets perm50 0 --targets data/targets/0/R_smoothgrad.h5 --out new"
-EVALUATE = "python -m stages.evaluate_attacks together JR 0 --images data/mnist5k.h5 --model models/0/JR --out new"
+EVALUATE = "python -m stages.evaluate_attacks together JR 0 --images data/imagefolder.h5 --model models/0/JR --out new"
 BAD_PARAMS = [
     ("data.dataset", "cifar11", PREPARE, "dataset must be one of mnist5k, mnist, cifar10, imagefolder, got 'cifar11'"),
-    ("data.train", 5000, PREPARE, "5000"),
+    ("data.train", 5000, PREPARE, "ask for 5060 images, imagefolder has 160"),
     ("data.tset", 1, PREPARE, "unknown keys tset"),
     ("teachers.R.norm", "l1", TEACHER, "must be one of 'l2', 'linf', got 'l1'"),
     ("teachers.R.epsilon", 0, TEACHER, "epsilon must be positive or null, got 0"),
@@ -217,7 +284,7 @@ BAD_WORDS = [
     (IR.replace("R_simple 0", "R_simpel 0"), "has no key 'R_simpel', it has"),
     (EXTRACT.replace("smoothgrad", "roughgrad"), "saliency method must be a file in lib/saliency, got 'roughgrad'"),
     (EVALUATE.replace("together", "deepfool"), "attack suite must be a file in lib/suites, got 'deepfool'"),
-    (IR.replace("data/targets/0/R_simple.h5", "data/mnist5k.h5"), "expected a maps file at data/mnist5k.h5, found kind 'images'"),
+    (IR.replace("data/targets/0/R_simple.h5", "data/imagefolder.h5"), "expected a maps file at data/imagefolder.h5, found kind 'images'"),
     (EVALUATE.replace("models/0/JR", "data"), "expected a model description at data/model.json, found nothing there"),
 ]
 
@@ -232,7 +299,7 @@ def test_targets_of_other_images_are_refused(project: Path) -> None:
     with edited(project) as document:
         document["data"]["seed"] = 1
     params.parsed.cache_clear()
-    assert invoke("python -m stages.prepare_data --out data/mnist5k.h5").exit_code == 0
+    assert invoke("python -m stages.prepare_data --out data/imagefolder.h5").exit_code == 0
     refused(IR, "was made from other images")
 
 
@@ -241,7 +308,7 @@ def test_truncated_files_are_refused(project: Path) -> None:
     for name, command, sentence in [
         ("models/0/JR/weights.safetensors", EVALUATE, "does not hold the weights that model.json describes"),
         ("data/targets/0/R_simple.h5", IR, "is not a readable HDF5 file"),
-        ("data/mnist5k.h5", JR, "is not a readable HDF5 file"),
+        ("data/imagefolder.h5", JR, "is not a readable HDF5 file"),
     ]:
         data = (project / name).read_bytes()
         (project / name).write_bytes(data[: len(data) // 2])

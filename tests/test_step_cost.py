@@ -1,5 +1,6 @@
 """The tool's yardsticks: known numbers of operations, the same step in both loops, a table that says what it holds."""
 
+import shutil
 from dataclasses import replace
 from functools import partial
 
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from project import ROOT
 from torch import Tensor, nn
 
+from lib.base import params
 from lib.network.architecture import Model
 from lib.network.batches import Batch
 from lib.network.thin_convolution import ThinConvolution
@@ -28,8 +30,12 @@ def _at_the_root(monkeypatch) -> None:
     monkeypatch.setenv("DEVICE", "cpu")
 
 
-def case(objective) -> Case:
-    return Case(objective, PLAN, Model("cnn", 0.25, None, 0.0), step_cost.random_data(8, (1, 28, 28), torch.device("cpu")))
+CNN = Model("cnn", 0.25, None, 0.0)
+RESIDUAL = Model("wide_resnet", 0.1, 10, 0.0, conv_bias=False, initialisation="he", final_momentum=0.1)
+
+
+def case(objective, model: Model = CNN, shape: tuple[int, int, int] = (1, 28, 28)) -> Case:
+    return Case(objective, PLAN, model, step_cost.random_data(8, shape, torch.device("cpu")))
 
 
 def layers() -> list[int]:
@@ -68,10 +74,29 @@ def test_the_eager_loop_has_ordinary_layers_only():
     assert network(torch.rand(2, 1, 5, 5, requires_grad=True)).shape == (2, 2, 5, 5)
 
 
-def test_the_objectives_are_those_of_the_parameters():
+@pytest.mark.parametrize("scale", sorted((ROOT / "scales").glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_objectives_are_those_of_the_parameters(scale, tmp_path, monkeypatch):
+    """Of every scale: where section `at` is empty, the adversarially trained rows are teachers."""
+    shutil.copy(scale, tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
     found = step_cost.objectives()
     assert list(found) == ["standard", "AT", "JR", "IR"]
     assert found["standard"].keywords["settings"].epsilon is None and found["AT"].keywords["settings"].epsilon > 0
+
+
+def test_steps_of_every_objective_are_measured_on_colour():
+    for objective in step_cost.objectives().values():
+        one = case(objective, RESIDUAL, (3, 8, 12))
+        step_cost.ours(one)(1)
+        step_cost.eager(one, torch.channels_last)(1)
+        assert step_cost.operations(one) > 0
+
+
+def test_an_objective_without_a_row_is_left_out_and_refused_where_it_is_asked_for():
+    with params.changed({"jr": {}, "ir": {}}):
+        assert list(step_cost.objectives()) == ["standard", "AT"]
+        result = CliRunner().invoke(step_cost.main, ["--only", "JR"])
+    assert result.exit_code == 1 and result.output == "Error: params.yaml has rows of standard, AT, got --only JR\n"
 
 
 def test_the_table_has_a_line_for_each_objective_asked_for():

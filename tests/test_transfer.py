@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from classifiers import Flat, Scaled, grey, half_space, seen, smooth
+from classifiers import Flat, Scaled, grey, half_space, rounding, seen, smooth
 from torch import Tensor, nn
 
 from lib.attacks import transfer
@@ -40,10 +40,10 @@ def test_crafted_images_lie_in_the_ball_and_the_box_and_fool_their_source(norm, 
     labels = model(images).argmax(1)
     (found,) = made(model, images, labels, Threat(norm, epsilon, 1.0))
     delta = (found.images[0] - images).flatten(1)
-    assert (delta.norm(dim=1) if norm == "l2" else delta.abs().amax(1)).max() <= epsilon * (1 + 1e-5)
+    assert (delta.norm(dim=1) if norm == "l2" else delta.abs().amax(1)).max() <= epsilon * (1 + rounding(epsilon, norm, SHAPE))
     assert found.images[0].min() >= 0 and found.images[0].max() <= 1
     itself = judged(model, images, labels, [found]).records[0]
-    assert itself.accuracy < 0.8 and itself.noticed("violation").max() <= 1e-5
+    assert itself.accuracy < 0.8 and itself.noticed("violation").max() <= rounding(epsilon, norm, SHAPE)
 
 
 @pytest.mark.parametrize("norm, dual", [("l2", 2), ("linf", 1)])
@@ -100,13 +100,14 @@ def test_outcomes_say_which_images_row_and_seed_they_belong_to():
 
 
 def test_neither_the_batch_size_nor_the_mode_of_a_model_changes_what_is_crafted():
-    model = smooth(4, SHAPE, seed=5, dropout=0.5).train()
-    images = grey(20, SHAPE)
+    """In float64: over 20 steps, what the order of a sum changes in the last digit grows."""
+    model = smooth(4, SHAPE, seed=5, dropout=0.5).double().train()
+    images = grey(20, SHAPE).double()
     labels = torch.zeros(20, dtype=torch.int64)
     threat = Threat("l2", 0.5, 1.0)
     first = transfer.crafted({"A": model}, Batch(images, labels), [threat], SETTINGS, 3)[0].images[0]
     second = transfer.crafted({"A": model.eval()}, Batch(images, labels), [threat], SETTINGS, 20)[0].images[0]
-    torch.testing.assert_close(first, second, rtol=0, atol=1e-5)
+    torch.testing.assert_close(first, second, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(

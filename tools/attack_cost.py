@@ -109,7 +109,7 @@ def autoattack(model: nn.Module, work: Work, threats: list[Threat], version: str
     """pyautoattack's own driver, radius by radius; "custom" runs the attacks `CUSTOM`, with the five restarts that it then sets."""
     from pyautoattack import AutoAttack
 
-    images, labels, found = work.batch.images, work.batch.labels, []
+    images, labels, found = work.batch.images.contiguous(), work.batch.labels, []  # it calls `view` on what it is given
     for threat in threats:
         norm, attacks = {"linf": "Linf", "l2": "L2"}[threat.norm], list(CUSTOM) if version == "custom" else None
         trace = sys.gettrace()  # the driver ends all tracing, of coverage and debuggers too

@@ -59,15 +59,15 @@ class Case:
 
 
 def objectives() -> dict[str, Objective]:
-    """Standard training and the first row of each kind in params.yaml."""
-    standard = replace(params.section(adversarial.Settings, "teachers", params.names("teachers")[0]), epsilon=None)
-    adversarially = params.section(adversarial.Settings, "at", params.names("at")[0])
-    return {
-        "standard": partial(adversarial.loss, settings=standard),
-        "AT": partial(adversarial.loss, settings=adversarially),
-        "JR": partial(jacobian.loss, settings=params.section(jacobian.Settings, "jr", params.names("jr")[0])),
-        "IR": partial(interpretation.loss, settings=params.section(interpretation.Settings, "ir", params.names("ir")[0])),
+    """Standard training and the first row of each kind that params.yaml has; adversarial training may be a teacher's only."""
+    trained = [*params.sections(adversarial.Settings, "at").values(), *params.sections(adversarial.Settings, "teachers").values()]
+    rows: dict[str, list[Objective]] = {
+        "standard": [partial(adversarial.loss, settings=replace(one, epsilon=None)) for one in trained],
+        "AT": [partial(adversarial.loss, settings=one) for one in trained if one.epsilon is not None],
+        "JR": [partial(jacobian.loss, settings=one) for one in params.sections(jacobian.Settings, "jr").values()],
+        "IR": [partial(interpretation.loss, settings=one) for one in params.sections(interpretation.Settings, "ir").values()],
     }
+    return {kind: of_kind[0] for kind, of_kind in rows.items() if of_kind}
 
 
 def random_data(count: int, shape: tuple[int, int, int], device: torch.device) -> Batch:
@@ -205,11 +205,13 @@ def main(width: float | None, batch: int | None, only: tuple[str, ...], steps: i
     require(model.architecture in SHAPES, f"architecture must be one of {', '.join(SHAPES)}, got {model.architecture!r}")
     model, plan = replace(model, width=width or model.width), replace(plan, batch_size=batch or plan.batch_size)
     device = runtime.start(0, "analysis")
+    known = objectives()
+    require(set(only) <= set(known), f"params.yaml has rows of {', '.join(known)}, got --only {', '.join(only)}")
     data = random_data(plan.batch_size * 40, SHAPES[model.architecture], device)
     click.echo(f"{model.architecture}, width {model.width:g}, batch {plan.batch_size}, {plan.precision}; {device}, {_threads()}")
     click.echo("\n| objective | ours, ms | eager, ms | channels-last, ms | ratio | ratio, channels-last | GFLOP | GFLOP/s | of SGEMM |")
     click.echo("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for name, objective in objectives().items():
+    for name, objective in known.items():
         if not only or name in only:
             case = Case(objective, plan, model, data)
             click.echo(line(name, case, measured(case, steps, rounds)))

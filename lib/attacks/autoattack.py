@@ -14,6 +14,7 @@ import torch
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
+from lib.attacks.square import LOWEST, Square
 from lib.attacks.walk import violation
 from lib.base.errors import require
 from lib.evaluation.outcome_file import Record
@@ -82,6 +83,8 @@ def records(model: nn.Module, work: Work, threats: Sequence[Threat], settings: S
     classes = _classes(model, work)
     settings.require_classes(classes)
     shown, asked = in_tables(list(threats)), None if settings.images is None else first(work, settings.images)
+    low = "square" in settings.attacks and any(threat.norm == "l2" for threat in shown) and work.batch.images.shape[2] < LOWEST
+    require(not low, f"square in L2 needs images at least {LOWEST} pixels high, these have {work.batch.images.shape[2]}")
     if asked is not None and not asked.any():
         return []
     part = work if asked is None else work.take(np.flatnonzero(asked))
@@ -113,7 +116,7 @@ def _at_radius(model: nn.Module, work: Work, threat: Threat, settings: Settings,
 
 def _tried(model: nn.Module, part: Work, threat: Threat, ensemble: AutoAttack, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Which images one attack leaves standing, and by how much its answers leave the ball or the box."""
-    images, labels = part.batch.images, part.batch.labels
+    images, labels = part.batch.images.contiguous(), part.batch.labels  # APGD and Square call `view` on what they are given
     attack = {"apgd-ce": ensemble.apgd, "apgd-t": ensemble.apgd_targeted, "fab-t": ensemble.fab, "square": ensemble.square}[name]
     with torch.random.fork_rng(), torch.no_grad():
         adversarial = attack.perturb(images.clone(), labels.clone()).detach()
@@ -131,6 +134,7 @@ def _ensemble(model: nn.Module, work: Work, threat: Threat, settings: Settings, 
     found.apgd.n_restarts = found.apgd_targeted.n_restarts = found.fab.n_restarts = 1
     found.fab.targeted = True
     found.square.n_queries = settings.queries
+    found.square.__class__ = Square
     return found
 
 
