@@ -25,6 +25,7 @@ env: .venv/ready  ## Make the environment: Python packages as pinned in requirem
 # Unbuffered, or what DVC says would stand behind what its stages say; the exit status is that of DVC.
 repro: export PYTHONUNBUFFERED = 1
 repro: env  ## Rebuild everything that is out of date, from raw images to the report; keep a log in .logs and say what was done
+	@python -m stages.check_params
 	@mkdir -p .logs && log=.logs/repro-$$(date +%Y%m%d-%H%M%S) && SECONDS=0 && set -o pipefail && \
 	{ STAGE_TIMES="$$PWD/$$log.jsonl" dvc repro 2>&1 | tee $$log.log; status=$$?; } ; echo ; \
 	python -m tools.summary $$log.log --times $$log.jsonl --seconds $$SECONDS ; exit $$status

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 LOCK = Path("dvc.lock")
 NOTES = Path(".dvc/tmp/parallel/entries")  # what lib/parallel/lockfile.py has noted and not yet put into the lock file
-CHECKS = ("check-params",)  # stages whose result is the same whatever they read, as long as there is one
+CHECKS = ("check@params",)  # stages whose result is the same whatever they read, as long as there is one
 NAMED = 4  # so many stages are named where more are outdated
 
 Entries = Mapping[str, Mapping[str, Any]]

@@ -61,7 +61,7 @@ def departures(document: dict) -> list[Departure]:
     _require_known(preset)
     found = []
     for place, name, switch in _places(document):
-        expected, value = switch.value(preset, _is_cifar10(document)), _node(document, place).get(name, MISSING)
+        expected, value = _expected(document, (*place, name), switch, preset), _node(document, place).get(name, MISSING)
         if not _same(value, expected):
             found.append(Departure(".".join((*place, name)), value, expected, switch.page))
     return found
@@ -71,9 +71,8 @@ def applied(document: dict, preset: str) -> dict:
     """A copy of `document` with every switch, and `preset` itself, as under `preset`; weights of norms are converted with them."""
     _require_known(preset)
     copy = deepcopy(document)
-    cifar10 = _is_cifar10(copy)
     for place, name, switch in list(_places(copy)):
-        node, value = _node(copy, place), switch.value(preset, cifar10)
+        node, value = _node(copy, place), _expected(copy, (*place, name), switch, preset)
         if not _same(node.get(name, MISSING), value):
             _convert(copy, place, name, value)
             node[name] = deepcopy(value)
@@ -111,9 +110,9 @@ def _factor(document: dict, text: Any) -> float:
     """A number, or the square root of a key's value: "sqrt(training.batch_size)"."""
     if isinstance(text, (int, float)):
         return float(text)
-    node: Any = document
-    for key in text.removeprefix("sqrt(").removesuffix(")").split("."):
-        node = node[key]
+    key = text.removeprefix("sqrt(").removesuffix(")")
+    node = _node(document, tuple(key.split(".")))
+    require(type(node) in (int, float) and node > 0, f"params.yaml: {key} must be a positive number, got {node!r}")
     return sqrt(node)
 
 
@@ -144,10 +143,20 @@ def _matches(node: dict, pattern: tuple[str, ...], place: tuple[str, ...] = ()) 
     return [one for key, child in chosen.items() for one in _matches(child, rest, (*place, key))]
 
 
-def _node(document: dict, place: tuple[str, ...]) -> dict:
+def _node(document: dict, place: tuple[str, ...]) -> Any:
     for key in place:
         document = document[key]
     return document
+
+
+def _expected(document: dict, place: tuple[str, ...], switch: Switch, preset: str) -> Any:
+    """The value in the column `preset`; thresholds of their own have only target sets that are made."""
+    value = switch.value(preset, _is_cifar10(document))
+    if place != ("threshold", "exceptions"):
+        return value
+    saliency = document.get("saliency", {})
+    made = {f"{teacher}_{method}" for teacher in saliency.get("teachers", []) for method in saliency.get("methods", {})}
+    return {name: phi for name, phi in value.items() if name in made}
 
 
 def _is_cifar10(document: dict) -> bool:

@@ -3,14 +3,17 @@
 With `threshold.when: after` the maps stay as they are, and training thresholds each batch after its random crop and flip.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from lib.base.command import command, result, source
 
 import click
+import numpy as np
 
 from lib import refine, target_file
 from lib.base import params
+from lib.base.errors import require
 
 
 @command(__doc__)
@@ -21,9 +24,18 @@ def main(maps: Path, chunk: int, out: Path) -> None:
     settings = params.section(refine.Threshold, "threshold")
     with target_file.opened(maps) as (header, values):
         phi = settings.phi_of(header.name)
-        parts = (refine.thresholded(part, phi, settings) for _, part in target_file.chunks(values, chunk))
+        parts = _thresholded(values, phi, settings, chunk, header.name)
         step = {"phi": phi, "ddof": settings.ddof, "when": settings.when}
         target_file.write(out, header.after("threshold", step), values.shape, parts)
+
+
+def _thresholded(values: target_file.Maps, phi: float | None, settings: refine.Threshold, chunk: int, name: str) -> Iterator[np.ndarray]:
+    """The maps as their file holds them; `InputError` at their end if all that a student will see of them is zero."""
+    something = phi is None
+    for _, part in target_file.chunks(values, chunk):
+        yield refine.thresholded(part, phi, settings)
+        something = something or phi is None or bool(refine.threshold(part, phi, settings.ddof).any())
+    require(something, f"threshold: phi must be one that leaves some value of some map, {phi:g} leaves nothing of {name}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ def write(out: Path) -> None:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (out / name).write_text(token)
         (out / "summary.json").write_text('{"value": 1}')
+    elif out.name == "params_checked.txt":
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text("always the same")
     elif out.suffix:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(token)

@@ -228,7 +228,7 @@ def test_a_result_outside_of_the_project_gets_no_record_and_one_sentence(project
         ("{", "expected the record of an environment at x.json, found no valid JSON"),
         ("[]", "x.json must be a section with keys, got"),
         (json.dumps(report_grid.record(user="me")), "x.json has unknown keys user"),
-        (json.dumps(report_grid.record(device=1)), "x.json.device must be str, got 1"),
+        (json.dumps(report_grid.record(device=1)), "x.json.device must be a text, got 1"),
     ],
 )
 def test_what_is_no_record_is_refused_in_one_sentence(tmp_path, monkeypatch, text, sentence):

@@ -19,7 +19,7 @@ def entry(deps: dict[str, str], params: dict, outs: dict[str, str]) -> dict:
 
 def entries() -> dict[str, dict]:
     return {
-        "check-params": entry({}, {"data": {"seed": 9}}, {"results/checked": "c"}),
+        "check@params": entry({}, {"data": {"seed": 9}}, {"results/checked": "c"}),
         "prepare": entry({"lib/data": "code", "results/checked": "c"}, {"data": {"seed": 0}}, {"data/x.h5": "x"}),
         "train@A": entry({"data/x.h5": "x", "lib/loss.py": "code"}, {"ir.A": {"lambda_d": 3.0}}, {"models/0/A": "a"}),
         "train@B": entry({"data/x.h5": "x", "lib/loss.py": "code"}, {"ir.B": {"lambda_d": 3.0}}, {"models/0/B": "b"}),

@@ -15,6 +15,8 @@ from ruamel.yaml import YAML
 
 from lib.base import environment
 
+CHECK = "check@params"  # the first stage, which holds all parameters against all code that they configure
+
 
 @cache
 def stages() -> dict[str, PipelineStage]:
@@ -39,7 +41,7 @@ def listed(stage: PipelineStage) -> list[str]:
 
 def closure(stage: PipelineStage) -> set[str]:
     """The stage's own file and everything of the project that it imports, directly or not, at whatever depth of the code."""
-    return reachable(stage, lambda text: [found_by_name(family, stage) for family in families(text)])
+    return reachable(stage, lambda text: [module for family in families(text) for module in found_by_name(family, stage)])
 
 
 def reachable(stage: PipelineStage, named: Callable[[str], Iterable[str]]) -> set[str]:
@@ -72,18 +74,20 @@ def imported(file: Path) -> tuple[str, ...]:
 
 
 def families(source: str) -> set[str]:
-    """Folders out of which a file is chosen by name: `choice("lib.saliency", name, ...)`."""
-    return set(re.findall(r"choice\(\"(lib\.\w+)\", ", source))
+    """Folders out of which a file is chosen by name: `choice("lib.saliency", name, ...)`, `partial(chosen, "lib.saliency", ...)`."""
+    return set(re.findall(r"cho(?:ice\(|sen, )\"(lib\.\w+)\", ", source))
 
 
-def found_by_name(family: str, stage: PipelineStage) -> str:
-    """The module of `family` that this instance uses, from its command line or, for the architecture, from params.yaml."""
-    if family == "lib.models":
-        return f"{family}.{params()['model']['architecture']}"
+def found_by_name(family: str, stage: PipelineStage) -> list[str]:
+    """The module of `family` that this instance uses, from its command line or, for the architecture, params.yaml; the check uses all."""
     choices = {file.stem for file in (ROOT / family.replace(".", "/")).glob("*.py")} - {"__init__"}
+    if stage.name == CHECK:
+        return [f"{family}.{choice}" for choice in choices]
+    if family == "lib.models":
+        return [f"{family}.{params()['model']['architecture']}"]
     named = [word for word in stage.cmd.split() if word in choices]
     assert len(named) == 1, f"{stage.name} names {named} of {family}"
-    return f"{family}.{named[0]}"
+    return [f"{family}.{named[0]}"]
 
 
 def params() -> dict:
@@ -101,16 +105,19 @@ def leaves(node: object, path: tuple = ()) -> Iterable[tuple[tuple, object]]:
 
 @pytest.mark.parametrize("name", one_of_each())
 def test_a_stage_lists_exactly_the_code_that_it_imports(name: str) -> None:
-    """Of lib/attacks and lib/evaluation, which suites and tools share, an instance may list more than it imports."""
+    """Of lib/attacks and lib/evaluation, which suites and tools share, an instance may list more than it imports, and the check, which
+    takes half a second, of the folders with the settings of networks and training."""
     needed, found = closure(stages()[name]), set(listed(stages()[name]))
     assert needed <= found
-    assert all(file.startswith(("lib/attacks/", "lib/evaluation/")) for file in found - needed)
+    shared = ("lib/attacks/", "lib/evaluation/", *(("lib/network/", "lib/training/") if name == CHECK else ()))
+    assert all(file.startswith(shared) for file in found - needed)
 
 
 def test_every_choice_is_listed_by_its_own_instances_only() -> None:
     for name, stage in stages().items():
         for method in ("simple", "smoothgrad"):
-            assert (f"lib/saliency/{method}.py" in listed(stage)) == (name.startswith("extract-saliency") and f"-{method}-" in name)
+            own = name == CHECK or (name.startswith("extract-saliency") and f"-{method}-" in name)
+            assert (f"lib/saliency/{method}.py" in listed(stage)) == own
 
 
 def test_init_files_are_empty_and_tie_nothing_together() -> None:
@@ -121,7 +128,7 @@ def test_init_files_are_empty_and_tie_nothing_together() -> None:
 def test_only_prepare_data_can_reach_torchvision() -> None:
     for name, stage in stages().items():
         reaches = any(module.partition(".")[0] == "torchvision" for file in closure(stage) for module in imported(ROOT / file))
-        assert reaches == (name == "prepare-data"), name
+        assert reaches == (name in (CHECK, "prepare-data")), name
 
 
 @pytest.mark.parametrize("kind", ["prepare-data", "threshold", "permute-targets", "report"])
@@ -129,6 +136,14 @@ def test_cheap_stages_do_not_import_torch(kind: str) -> None:
     stage = next(stage for name, stage in stages().items() if name.partition("@")[0] == kind)
     for file in closure(stage):
         assert not any(name.partition(".")[0] == "torch" for name in imported(ROOT / file)), file
+
+
+def test_the_check_comes_before_everything_and_reads_all_parameters() -> None:
+    graph = {name: {dep.def_path for dep in stage.deps} for name, stage in stages().items()}
+    (checked,) = (out.def_path for out in stages()[CHECK].outs)
+    assert checked in graph["prepare-data"]
+    assert all(name == CHECK or any(path.startswith("data/") for path in deps) for name, deps in graph.items())
+    assert [dep.params for dep in stages()[CHECK].params] == [[]]  # DVC's word for the whole file
 
 
 def test_names_hold_no_dash_because_dvc_joins_them_with_one() -> None:
@@ -148,7 +163,7 @@ def test_every_result_lies_beside_the_record_of_its_environment_which_only_the_r
         outs, deps = ([entry.def_path for entry in group] for group in (stage.outs, stage.deps))
         if name == "report":
             assert "results/environments" in deps
-        else:
+        elif name != CHECK:  # it makes no result
             (out,) = (path for path in outs if not path.startswith("results/environments"))
             assert outs == [out, str(environment.place(Path(out)))]
             assert f"--out {out} --records results/environments" in stage.cmd

@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from test_files import write_targets
 
 from lib import refine
+from lib.base import params
 from lib.base.errors import InputError
+from stages import threshold
 
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(2, 5), st.integers(2, 5))
 maps = hnp.arrays(np.float32, shapes, elements=st.floats(-8, 8, width=16))
@@ -54,6 +58,20 @@ def test_with_ddof_0_the_deviation_is_divided_by_the_number_of_pixels():
     values = np.array([[[[-1.0, 1.0]]]], np.float32)
     assert not refine.threshold(values, 1.1, ddof=0).any()
     assert np.array_equal(refine.threshold(values, 0.9, ddof=0), values)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_threshold_that_leaves_nothing_of_a_whole_set_is_refused(when, tmp_path, monkeypatch):
+    """A map of 18 values reaches no more than 17 / √18 of its own deviations from its mean."""
+    monkeypatch.chdir(tmp_path)
+    write_targets(tmp_path / "maps.h5")
+    for phi, status in ((1.0, 0), (100.0, 1)):
+        (tmp_path / "params.yaml").write_text(f"threshold: {{phi: {phi}, when: {when}}}")
+        params.parsed.cache_clear()
+        result = CliRunner().invoke(threshold.main, ["--maps", "maps.h5", "--out", f"{phi}.h5", "--chunk", "2"])
+        assert result.exit_code == status and (tmp_path / f"{phi}.h5").exists() == (status == 0)
+    assert "threshold: phi must be one that leaves some value of some map, 100 leaves nothing of" in result.output
+    assert {path.name for path in tmp_path.iterdir()} == {"maps.h5", "params.yaml", "1.0.h5"}
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -1,32 +1,23 @@
 """Every parameter set is complete and can be chosen by one command; the benchmark adds up."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from dvc.parsing import ResolveError
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
-from project import ROOT, copy, start
+from dvc.utils.hydra import apply_overrides
+from project import ROOT, copy, edited, start
 
-from lib import alignment, datasets, extraction, refine
 from lib.base import params
-from lib.evaluation import outcomes as evaluation
-from lib.evaluation import work
-from lib.evaluation.threats import threats
-from lib.network import architecture
-from lib.objectives import adversarial, interpretation, jacobian
-from lib.report.rows import rows, seeds
-from lib.training import loop
 from tools import benchmark, preset, scale
 
 SCALES = sorted((ROOT / "scales").glob("*.yaml"))
-KINDS = {
-    "data": datasets.Data, "model": architecture.Model, "training": loop.Plan, "threshold": refine.Threshold,
-    "evaluation": work.Evaluation, "gradients": alignment.Plan,
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -40,26 +31,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_committed_parameters_are_the_quick_scale() -> None:
     assert (ROOT / "params.yaml").read_text() == (ROOT / "scales/quick.yaml").read_text()
-
-
-@pytest.mark.parametrize("file", SCALES, ids=lambda file: file.stem)
-def test_every_section_of_every_scale_is_valid(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copy(file, tmp_path / "params.yaml")
-    monkeypatch.chdir(tmp_path)
-    for name, kind in KINDS.items():
-        params.section(kind, name)
-    for name, kind in {"teachers": adversarial.Settings, "at": adversarial.Settings}.items():
-        params.sections(kind, name)
-    params.sections(jacobian.Settings, "jr")
-    targets = {f"{teacher}_{method}" for teacher in params.value("saliency", "teachers") for method in params.names("saliency", "methods")}
-    targets |= {f"{params.value('permute', 'source')}_{level}" for level in params.names("permute", "fractions")}
-    assert set(params.sections(interpretation.Settings, "ir")) <= targets
-    assert params.value("gradients", "reference") in targets
-    for method in params.names("saliency", "methods"):
-        params.section(extraction.method(method).Settings, "saliency", "methods", method)
-    for suite in params.names("attacks"):
-        params.section(evaluation.suite(suite).Settings, "attacks", suite)
-    assert all(threats(row.threats) for row in rows().values()) and seeds()
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +55,30 @@ def test_dvc_makes_the_whole_graph_of_every_scale(file: Path, repository: Path) 
         for seed in document["seeds"]:
             assert all(f"evaluate-attacks@{suite}-{row}-{seed}" in names for suite in document["attacks"])
             assert any(name.startswith("train-") and name.endswith(f"@{row}-{seed}") for name in names)
+
+
+@pytest.mark.parametrize(
+    "key, value, sentence",
+    [
+        ("seeds", 5, "Could not find 'seeds.0'"),
+        ("seeds", [], "Could not find 'seeds.0'"),
+        ("saliency.teachers", "R", "Could not find 'saliency.teachers.0'"),
+        ("at", 5, "'at'"),
+        ("rows", None, "'rows'"),
+        ("attacks", ["pgd"], "'attacks'"),
+        ("permute.fractions", 0.5, "'permute.fractions'"),
+        ("saliency.methods", "simple", "'saliency.methods'"),
+    ],
+)
+def test_dvc_names_the_key_where_it_cannot_make_the_stages(key: str, value: object, sentence: str, repository: Path) -> None:
+    shutil.copy(ROOT / "params.yaml", repository)
+    with edited(repository) as document:
+        *path, last = key.split(".")
+        for part in path:
+            document = document[part]
+        document[last] = value
+    with Repo(str(repository)) as repo, pytest.raises(ResolveError, match=re.escape(sentence)):
+        repo.index.stages  # noqa: B018
 
 
 def test_a_scale_is_chosen_by_its_name(project: Path) -> None:
@@ -113,6 +108,14 @@ def test_a_scale_never_overwrites_edits_unless_told_to(project: Path) -> None:
     assert (project / "params.yaml").read_text() == edited
     assert CliRunner().invoke(scale.main, ["mnist", "--force"]).exit_code == 0
     assert (project / "params.yaml").read_text() != edited
+
+
+def test_a_scale_gives_way_after_dvc_has_written_the_same_values_in_other_words(project: Path) -> None:
+    for epochs in (9, 8):
+        apply_overrides(project / "params.yaml", [f"training.epochs={epochs}"])
+        params.parsed.cache_clear()
+        refused = CliRunner().invoke(scale.main, ["mnist"])
+        assert refused.exit_code == int(epochs == 9), refused.output
 
 
 def test_the_benchmark_counts_instances_and_what_is_left_for_dvc() -> None:

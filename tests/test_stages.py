@@ -86,6 +86,7 @@ def build(place: Path) -> None:
         )
         document["attacks"]["together"]["probes"].update(steps=3, restarts=1, images=20, draws=2)
         document["transfer"].update(steps=3, images=10)
+        document["saliency"]["accuracy"]["images"] = 20
         document["saliency"]["methods"]["smoothgrad"]["samples"] = 2
     start(folder)
     read: dict[str, set[tuple]] = {}
@@ -116,7 +117,8 @@ def test_every_stage_writes_what_dvc_expects_and_nothing_half_written(built: tup
 
 def test_every_stage_tracks_exactly_the_parameters_that_it_reads(built: tuple[Path, dict]) -> None:
     for stage in in_order(built[0]):
-        tracked = {tuple(key.split(".")) for dep in stage.deps if hasattr(dep, "params") for key in dep.params}
+        asked = [dep.params for dep in stage.deps if hasattr(dep, "params")]
+        tracked = {tuple(key.split(".")) for keys in asked for key in keys} | {() for keys in asked if not keys}  # none: the whole file
         read = built[1][stage.name]
         for key in read:
             assert any(key[: len(one)] == one for one in tracked), f"{stage.name} reads {key} without tracking it"
@@ -255,7 +257,7 @@ BAD_PARAMS = [
     ("model.conv_bias", True, JR, "conv_bias must be null for the architecture cnn, which does not have it, got True"),
     ("saliency.methods.smoothgrad.of", "softmax", EXTRACT, "must be one of 'logits', 'outputs', got 'softmax'"),
     ("saliency.methods.smoothgrad.samples", 0, EXTRACT, "samples (N) must be positive, got 0"),
-    ("saliency.methods.smoothgrad.sigma", "1e-3x", EXTRACT, "sigma must be float, got '1e-3x'"),
+    ("saliency.methods.smoothgrad.sigma", "1e-3x", EXTRACT, "sigma must be a number, got '1e-3x'"),
     ("threshold.phi", -1, THRESHOLD, "phi must be positive, got -1"),
     ("threshold.ddof", 2, THRESHOLD, "ddof must be 0 or 1, got 2"),
     ("threshold.when", "later", THRESHOLD, "must be one of 'before', 'after', got 'later'"),

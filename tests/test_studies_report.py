@@ -268,7 +268,7 @@ def test_a_run_on_another_dataset_has_no_published_values() -> None:
     [
         ({"name": "other"}, "should be about audit, it says other"),
         ({"kind": "run"}, "should be about a study, as its name is audit, it says run"),
-        ({"seeds": "0"}, "seeds must be list"),
+        ({"seeds": "0"}, "seeds must be a list"),
     ],
 )
 def test_a_folder_that_contradicts_itself_is_refused(change, sentence) -> None:

@@ -313,7 +313,7 @@ def test_a_provenance_that_is_not_true_is_found(folder, step, key, value):
         ("saliency", {"method": "simple", "seed": -1, "batch_size": 4}, "seed must be a whole number of at least 0, got -1"),
         ("saliency", {"method": "simple", "seed": 0, "batch_size": 4, "more": 1}, "has unknown keys more"),
         ("saliency", "simple", "provenance.saliency must be an object, got 'simple'"),
-        ("threshold", {"phi": "high", "ddof": 1, "when": "before"}, "threshold.phi must be float, got 'high'"),
+        ("threshold", {"phi": "high", "ddof": 1, "when": "before"}, "threshold.phi must be a number, got 'high'"),
         ("permute", {"fraction": 0.5}, "permute lacks the key"),
         ("null", {"name": "../sign", "seed": 0}, "null must be a file in lib/nulls, got '../sign'"),
     ],

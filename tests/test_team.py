@@ -16,8 +16,9 @@ SET = "data/targets/0/R_smoothgrad.h5"
 NAME = "targets-R_smoothgrad"
 RESULTS = ("data", "models", "results/attacks", "results/transfer", "results/gradients")
 SHARE = typed("README.md", "Share it")
+CHECK = "check@params"
 STUDENT = {
-    "train-ir@R_smoothgrad-0", "evaluate-attacks@pgd-R_smoothgrad-0", "transfer-attacks@0", "measure-gradients@0", "report",
+    CHECK, "train-ir@R_smoothgrad-0", "evaluate-attacks@pgd-R_smoothgrad-0", "transfer-attacks@0", "measure-gradients@0", "report",
 }  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def test_a_team_works_over_a_server(remote: Remote, team: Path, tmp_path: Path) 
     two = Member(tmp_path / "b", tmp_path / "elsewhere/two", umask=0o027, environment=remote.environment)
     two.clone(team / "origin.git", remote)
     change_lambda(two)
-    assert ran(two.do("dvc repro --pull --allow-missing train-ir@R_smoothgrad-0")) == {"train-ir@R_smoothgrad-0"}
+    assert ran(two.do("dvc repro --pull --allow-missing train-ir@R_smoothgrad-0")) == {CHECK, "train-ir@R_smoothgrad-0"}
     assert not (two.folder / "data/maps").exists()
     two.do("git checkout -q . && dvc pull -q")
     assert ran(two.do("dvc repro")) == set()

@@ -4,12 +4,16 @@ Afterwards `dvc repro` finds nothing to do, and dvc.lock is what a serial run wr
 resources.yaml. A stage that fails stops only what depends on it; a run that was killed goes on where it stood.
 """
 
+import re
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from lib.base import params
 from lib.base.errors import InputError, require
 from lib.parallel import run as parallel
 from lib.parallel.resources import Table
@@ -31,6 +35,7 @@ def main(targets: tuple[str, ...], workers: int | None, address: str | None, rem
     try:
         require(Path(".dvc").is_dir(), f"expected the project's folder, found no .dvc in {Path.cwd()}")
         require(workers is None or address is None, "--workers is for this machine alone; the nodes of a cluster know their cores")
+        _check_parameters(targets)
         console = Console()
         wish = parallel.Wish(targets, address, workers, remote, force)
         done = parallel.run(Path.cwd(), wish, Table(resources), partial(view, console=console))
@@ -39,6 +44,17 @@ def main(targets: tuple[str, ...], workers: int | None, address: str | None, rem
     for line in lines(done):
         click.echo(line)
     raise SystemExit(int(any(not outcome.made for outcome in done.board.ended.values())))
+
+
+def _check_parameters(targets: tuple[str, ...]) -> None:
+    """Refuse what the pipeline's first stage would, before DVC reads params.yaml in its own way, and what would stop a study's variant."""
+    if "check" not in (params.loaded(params.text(Path("dvc.yaml")), Path("dvc.yaml")).get("stages") or {}):
+        return
+    studies = [Path(target).with_name("params.yaml") for target in targets if re.fullmatch(r"studies/\w+/dvc.yaml", target)]
+    for options in [["--study", str(study)] for study in studies] or [[]]:
+        status = subprocess.run([sys.executable, "-m", "stages.check_params", *options]).returncode
+        if status:
+            raise SystemExit(status)
 
 
 def lines(done: parallel.Done) -> list[str]:

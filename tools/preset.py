@@ -11,6 +11,7 @@ import click
 from ruamel.yaml import YAML, CommentedMap
 
 from lib import presets
+from lib.base import params
 from lib.base.command import command
 from lib.base.errors import InputError, require
 
@@ -21,14 +22,15 @@ PARAMS = Path("params.yaml")
 @click.argument("name", required=False)
 @click.option("--check", is_flag=True, help="Only say what departs from the preset.")
 def main(name: str | None, check: bool) -> None:
-    require(PARAMS.is_file(), f"expected {PARAMS} in the current folder {Path.cwd()}, found nothing there")
-    text = PARAMS.read_text()
+    text = params.text(PARAMS)
+    document = params.loaded(text, PARAMS)
+    require(isinstance(document, dict), f"{PARAMS} must be a section with keys, got {document!r}")
     if check:
-        return _check(text, name)
+        return _check(document, name)
     require(name is not None, f"name a preset, {' or '.join(presets.NAMES)}, or ask for --check")
     assert name is not None
     changed = rendered(text, name)
-    PARAMS.write_text(changed)
+    PARAMS.write_text(changed, encoding="utf-8")
     lines = changes(text, changed)
     click.echo("\n".join(lines) if lines else f"params.yaml already follows the preset {name}")
 
@@ -53,8 +55,7 @@ def changes(before: str, after: str) -> list[str]:
     return [f"{key:{widths[0]}}  {was:{widths[1]}}  ->  {now}" for key, was, now in rows]
 
 
-def _check(text: str, name: str | None) -> None:
-    document = YAML(typ="safe").load(text)
+def _check(document: dict, name: str | None) -> None:
     found = presets.departures(document | ({} if name is None else {"preset": name}))
     for departure in found:
         click.echo(departure)

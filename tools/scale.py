@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from lib import presets
+from lib.base import params
 from lib.base.command import command
 from lib.base.errors import require
 from tools.preset import rendered
@@ -21,18 +22,19 @@ PARAMS = Path("params.yaml")
 @click.option("--preset", "preset_name", default="strict", help="Column of presets.yaml: strict or paper.")
 @click.option("--force", is_flag=True, help="Overwrite edits in params.yaml.")
 def main(name: str, preset_name: str, force: bool) -> None:
-    known = {path.stem: path.read_text() for path in sorted(SCALES.glob("*.yaml"))}
+    known = {path.stem: params.text(path) for path in sorted(SCALES.glob("*.yaml"))}
     require(name in known, f"scale must be one of {', '.join(known)}, got {name!r}")
-    shipped = force or not PARAMS.exists() or _is_shipped(PARAMS.read_text(), list(known.values()))
+    shipped = force or not PARAMS.exists() or _is_shipped(params.loaded(params.text(PARAMS), PARAMS), list(known.values()))
     require(shipped, "params.yaml has edits that no file in scales/ has; save them there under a name, or use --force")
     text = rendered(known[name], preset_name)
-    PARAMS.write_text(text)
+    PARAMS.write_text(text, encoding="utf-8")
     click.echo(f"params.yaml is now scales/{name}.yaml with the preset {preset_name}; `dvc repro` rebuilds what differs")
 
 
-def _is_shipped(text: str, scales: list[str]) -> bool:
-    """Whether `text` is a scale as it stands or with a preset applied."""
-    return text in scales or any(text == rendered(scale, preset) for scale in scales for preset in presets.NAMES)
+def _is_shipped(document: dict, scales: list[str]) -> bool:
+    """Whether the values are those of a scale as it stands or with a preset applied; DVC writes the same ones in other words."""
+    plain = [params.loaded(scale, SCALES) for scale in scales]
+    return any(document in (scale, *(presets.applied(scale, preset) for preset in presets.NAMES)) for scale in plain)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Sections of params.yaml as frozen dataclasses, each declared beside the code that it configures.
 
-Read with the YAML 1.2 parser that DVC uses, so that `1e-3` is a number here too. Unknown keys, missing keys and wrong types are refused.
+Read with the YAML 1.2 parser that DVC uses, so that `1e-3` is a number here too. The types of fields are held by lib/base/typed.py.
 """
 
 import re
@@ -9,18 +9,26 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
-import dacite
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
 
-from lib.base.errors import InputError, require
+from lib.base import typed
+from lib.base.errors import InputError, attempt, require
 
 PATH = Path("params.yaml")
 NAME = re.compile(r"[A-Za-z0-9_]+")
 Settings = TypeVar("Settings")
 _changed: list[dict] = []
+
+
+class _Constructor(SafeConstructor):
+    """Dates stay texts: no parameter is one, and one that does not exist would end the parser without its key."""
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
 
 
 def document() -> dict:
@@ -56,10 +64,26 @@ def changed(changes: dict[str, Any]) -> Iterator[None]:
 @cache
 def parsed(path: Path) -> dict:
     """A YAML file of sections, read once."""
+    return loaded(text(path), path)
+
+
+def text(path: Path) -> str:
+    """What stands in a text file; raises `InputError` where it is missing or not UTF-8."""
     require(path.is_file(), f"expected {path} in the current folder {Path.cwd()}, found nothing there")
     try:
-        return YAML(typ="safe").load(path.read_text())
-    except YAMLError as error:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(f"{path} must be text in UTF-8, line {line} has the byte 0x{error.object[error.start]:02x}") from error
+
+
+def loaded(content: str, path: Path) -> Any:
+    """The YAML text of the file `path` as plain dictionaries, lists, numbers and texts."""
+    yaml = YAML(typ="safe")
+    yaml.Constructor = _Constructor
+    try:
+        return yaml.load(content)
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
 
 
@@ -67,9 +91,10 @@ def value(*keys: str) -> Any:
     """The plain value under nested `keys`: `value("attacks", "pgd")`."""
     node: Any = document()
     for depth, key in enumerate(keys):
-        where = ".".join(keys[:depth]) or "params.yaml"
+        where = place(*keys[:depth]) if depth else PATH.name
         known = ", ".join(map(str, node)) if isinstance(node, dict) else "no keys"
-        require(isinstance(node, dict) and key in node, f"params.yaml: {where} has no key {key!r}, it has {known}")
+        if not isinstance(node, dict) or key not in node:
+            raise InputError(f"{where} has no key {key!r}, it has {known}")
         node = node[key]
     return node
 
@@ -82,15 +107,17 @@ def section(kind: type[Settings], *keys: str) -> Settings:
 def names(*keys: str) -> list[str]:
     """The names of the entries of the dictionary under `keys`: letters, digits and underscores only."""
     entries = value(*keys)
-    require(isinstance(entries, dict), f"{place(*keys)} must be a section with keys, got {entries!r}")
+    if not isinstance(entries, dict):
+        raise InputError(f"{place(*keys)} must be a section with keys, got {typed.shown(entries)}")
     for name in entries:
-        require(bool(NAME.fullmatch(str(name))), f"{place(*keys)}: names use letters, digits and underscores only, got {name!r}")
+        fits = isinstance(name, str) and bool(NAME.fullmatch(name))
+        require(fits, f"{place(*keys)}: names use letters, digits and underscores only, got {name!r}")
     return list(entries)
 
 
 def sections(kind: type[Settings], *keys: str) -> dict[str, Settings]:
     """Every entry of the dictionary under `keys`, parsed as `kind`."""
-    return {name: section(kind, *keys, name) for name in names(*keys)}
+    return {name: attempt(section, kind, *keys, name) for name in names(*keys)}  # type: ignore[misc]
 
 
 def place(*keys: str) -> str:
@@ -103,43 +130,9 @@ def place(*keys: str) -> str:
 
 
 def parse(kind: type[Settings], data: Any, where: str) -> Settings:
-    """`data`, found at `where`, as an instance of `kind`; raises `InputError` with one sentence."""
-    require(isinstance(data, dict), f"{where} must be a section with keys, got {data!r}")
-    try:
-        return dacite.from_dict(kind, data, dacite.Config(strict=True, type_hooks={float: _number, int: _no_boolean}))
-    except dacite.UnexpectedDataError as error:
-        known = ", ".join(kind.__dataclass_fields__)  # type: ignore[attr-defined]
-        raise InputError(f"{where} has unknown keys {', '.join(sorted(map(str, error.keys)))}; known are {known}") from error
-    except dacite.MissingValueError as error:
-        raise InputError(f"{where} lacks the key {error.field_path}") from error
-    except dacite.WrongTypeError as error:
-        got = _at(data, error.field_path or "", error.value)
-        raise InputError(f"{where}.{error.field_path} must be {_expected(error.field_type)}, got {got!r}") from error
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-
-
-def _at(data: dict, path: str, otherwise: Any) -> Any:
-    """What stood in `data` before dacite touched it."""
-    for key in path.split("."):
-        if not isinstance(data, dict) or key not in data:
-            return otherwise
-        data = data[key]
-    return data
-
-
-def _number(data: Any) -> Any:
-    """An integer literal is a number too; booleans are not."""
-    return float(data) if isinstance(data, int) and not isinstance(data, bool) else _no_boolean(data)
-
-
-def _no_boolean(data: Any) -> Any:
-    require(not isinstance(data, bool), f"expected a number, got {data}")
-    return data
-
-
-def _expected(kind: Any) -> str:
-    """How a type is called in a sentence: `Literal["l2", "linf"]` is "one of 'l2', 'linf'"."""
-    if get_origin(kind) is Literal:
-        return "one of " + ", ".join(map(repr, get_args(kind)))
-    return getattr(kind, "__name__", str(kind))
+    """`data`, found at `where`, as an instance of `kind`; raises one `InputError` with a sentence for everything that is wrong."""
+    problems: list[str] = []
+    found = typed.read(kind, data, where, problems)
+    if problems:
+        raise InputError(*problems)
+    return found

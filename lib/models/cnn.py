@@ -39,12 +39,17 @@ def _pooled(name: Activation) -> list[nn.Module]:
     return layers[::-1] if name in MONOTONE else layers
 
 
+def check(settings: Model) -> None:
+    """Refuse settings that mean nothing here."""
+    require_null(settings, "depth", "conv_bias", "initialisation", "final_momentum")
+
+
 def build(shape: tuple[int, int, int], classes: int, settings: Model) -> nn.Module:
     """The network for images of `shape` (C, H, W), H and W at least 4; `width` multiplies channels and units.
 
     >>> sum(weight.numel() for weight in build((1, 28, 28), 10, Model("cnn", 1, None, 0.5)).parameters())
     3274634
     """
-    require_null(settings, "depth", "conv_bias", "initialisation", "final_momentum")
+    check(settings)
     require(min(shape[1:]) >= 4, f"the architecture cnn needs images of at least 4x4 pixels, got {shape[2]}x{shape[1]}")
     return CNN(shape, classes, settings)

@@ -73,6 +73,17 @@ class WideResNet(nn.Module):
         return self.classifier(self.features(images))
 
 
+def check(settings: Model) -> None:
+    """Refuse settings that make no such network."""
+    depth = settings.depth or 0
+    require(
+        depth >= 10 and depth % 6 == 4,
+        f"depth must be 6n + 4 with n at least 1 (the paper: 28) for the architecture wide_resnet, got {settings.depth}",
+    )
+    for name, known in {"conv_bias": "true or false", "initialisation": "he or pytorch", "final_momentum": "a number in (0, 1]"}.items():
+        require(getattr(settings, name) is not None, f"{name} must be {known} for the architecture wide_resnet, got null")
+
+
 def build(shape: tuple[int, int, int], classes: int, settings: Model) -> nn.Module:
     """WRN-`depth`-`width` for images of `shape` (C, H, W), of any size; `depth` is 6n + 4, with n blocks per group.
 
@@ -80,11 +91,5 @@ def build(shape: tuple[int, int, int], classes: int, settings: Model) -> nn.Modu
     >>> sum(weight.numel() for weight in build((3, 32, 32), 10, plain).parameters())
     175066
     """
-    blocks, rest = divmod((settings.depth or 0) - 4, 6)
-    require(
-        blocks >= 1 and rest == 0,
-        f"depth must be 6n + 4 with n at least 1 (the paper: 28) for the architecture wide_resnet, got {settings.depth}",
-    )
-    for name, known in {"conv_bias": "true or false", "initialisation": "he or pytorch", "final_momentum": "a number in (0, 1]"}.items():
-        require(getattr(settings, name) is not None, f"{name} must be {known} for the architecture wide_resnet, got null")
-    return WideResNet(shape[0], classes, blocks, settings)
+    check(settings)
+    return WideResNet(shape[0], classes, ((settings.depth or 0) - 4) // 6, settings)

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from lib.base import params
+from lib.base import params, typed
 from lib.base.errors import require
 
-# The sections of params.yaml that train rows; a new objective adds its own here.
-TRAINED_BY = ("teachers", "at", "jr", "ir")
+# The sections of params.yaml that train rows, each with the file of lib/objectives that it configures; a new objective adds its own.
+TRAINED_BY = {"teachers": "adversarial", "at": "adversarial", "jr": "jacobian", "ir": "interpretation"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ def rows() -> dict[str, Row]:
 def seeds() -> list[int]:
     """The seeds, each one independent replication."""
     found = params.value("seeds")
-    valid = isinstance(found, list) and found and all(type(seed) is int and seed >= 0 for seed in found) and len(set(found)) == len(found)
-    require(bool(valid), f"params.yaml: seeds must be a list of different non-negative integers, got {found!r}")
+    valid = isinstance(found, list) and found and all(type(seed) is int and 0 <= seed < typed.LARGEST for seed in found)
+    different = valid and len(set(found)) == len(found)
+    require(bool(different), f"params.yaml: seeds must be a list of different non-negative integers, got {typed.shown(found)}")
     return found

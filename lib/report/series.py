@@ -1,6 +1,5 @@
 """The small results: metrics for `dvc metrics show`, and the series behind the curves, for DVC's plots and for the figures."""
 
-from dataclasses import dataclass
 from math import isnan
 
 import numpy as np
@@ -12,16 +11,8 @@ from lib.columns import CLEAN, Column, at_threat, in_columns, per_seed, radius
 from lib.evaluation.threats import in_tables, threats
 from lib.report.families import permuted_targets
 from lib.report.results import Evidence, labels
+from lib.report.settings import FigureThreat
 from lib.report.worst_case import unbroken
-
-
-@dataclass(frozen=True)
-class FigureThreat:
-    """Where Figure 3a is measured; also the threat model that the answer is given at."""
-
-    norm: str
-    epsilon: float
-    semantics: str
 
 
 def headline() -> FigureThreat:

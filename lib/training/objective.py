@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -25,7 +26,11 @@ def additive(objective: Objective) -> bool:
     The objective's file says so with `additive(settings) -> bool`; one without it is, unless its settings have `reduction: batch`.
     """
     module = inspect.getmodule(objective.func if isinstance(objective, partial) else objective)
-    settings = settings_of(objective)
+    return divisible(module, settings_of(objective))
+
+
+def divisible(module: ModuleType | None, settings: Any) -> bool:
+    """The same of an objective's file and the settings of a row."""
     said = getattr(module, "additive", None)
     return bool(said(settings)) if said is not None and settings is not None else getattr(settings, "reduction", "sample") != "batch"
 
