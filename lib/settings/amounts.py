@@ -47,7 +47,7 @@ def dataset() -> None:
     for splits, count in found.pools.items():
         asked, wanted = " + ".join(f"data.{name}" for name in splits), sum(getattr(data, name) for name in splits)
         require(wanted <= count, f"params.yaml: {asked} must be at most the {count} images that {data.dataset} has there, got {wanted}")
-    targeted = {"apgd-t", "fab-t"} & set(suites().get("autoattack", {}).get("attacks", []))
+    targeted = set(autoattack.TARGETED) & set(suites().get("autoattack", {}).get("attacks", []))
     fits = not targeted or found.classes >= autoattack.FEWEST_CLASSES
     need = f"{' and '.join(sorted(targeted))} need at least {autoattack.FEWEST_CLASSES} classes"
     require(fits, f"params.yaml: {place()}.attacks: {need}, {data.dataset} has {found.classes}")
