@@ -1,8 +1,8 @@
 """What was measured of the input-logits Jacobians of all models of one seed, image by image, in HDF5.
 
-Layout: `rows` (n,) of the train split and one group per model (row of the table) with `label_norm` and `other_norm` (n,),
-`cosine_reference` (n,) and, for students with targets, `cosine_target` (n,); `maps` (m, C, H, W), the label-logit gradients of
-the first m of those images, for pictures.
+Layout: attributes `seed`, `reference` and `images_digest`, that of the train split; `rows` (n,) of it and one group per model (row of the
+table) with `label_norm` and `other_norm` (n,), `cosine_reference` (n,) and, for students with targets, `cosine_target` (n,); `maps`
+(m, C, H, W), the label-logit gradients of the first m of those images, for pictures.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import numpy as np
 
 from lib.base import h5
 from lib.base.errors import require
+from lib.base.image_file import Split
 
 KIND = "gradients"
 COSINE = (-1.001, 1.001)  # rounding in float32, over as many values as a large image has
@@ -30,10 +31,11 @@ class Gradients:
     maps: np.ndarray
 
 
-def write(path: Path, seed: int, reference: str, rows: np.ndarray, models: dict[str, Gradients]) -> None:
-    """Write the measurements of every model of one `seed`; `reference` names the target set of `cosine_reference`."""
+def write(path: Path, seed: int, reference: str, images_digest: str, rows: np.ndarray, models: dict[str, Gradients]) -> None:
+    """Write the measurements of every model of one `seed` on `rows` of the train split with that digest; `reference` names the target set
+    of `cosine_reference`."""
     with h5.writing(path, KIND) as file:
-        h5.tell(file, seed=seed, reference=reference)
+        h5.tell(file, seed=seed, reference=reference, images_digest=images_digest)
         file["rows"] = rows
         for name, measured in models.items():
             group = file.create_group(f"models/{name}")
@@ -50,6 +52,13 @@ def read(path: Path) -> tuple[int, np.ndarray, dict[str, Gradients]]:
         require(plain, f"{path}: rows must be whole numbers (n,), got {rows.shape} {rows.dtype}")
         models = {name: _gradients(h5.group(outer, name, path), len(rows), path) for name in outer}
         return h5.attribute(file, "seed", path, int), rows, models
+
+
+def require_images(path: Path, train: Split) -> None:
+    """Raise `InputError` unless the file was made from these train images."""
+    with h5.reading(path, KIND) as file:
+        told, now = h5.attribute(file, "images_digest", path), train.digest
+        require(told == now, f"{path} was made from other images (digest {told[:12]}, the train split has {now[:12]})")
 
 
 def _gradients(group: h5py.Group, count: int, path: Path) -> Gradients:

@@ -59,7 +59,7 @@ def write_outcomes(path: Path) -> None:
 
 
 def write_gradients(path: Path) -> None:
-    gradient_file.write(path, 1, "R_smoothgrad", np.arange(6), GRADIENTS)
+    gradient_file.write(path, 1, "R_smoothgrad", DIGEST, np.arange(6), GRADIENTS)
 
 
 TRAIN = image_file.Split("toy", IMAGES, LABELS, np.arange(6), 4, DIGEST)

@@ -8,16 +8,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import report_grid
 import test_digests
 import test_files
 import torch
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
-from lib.base import h5, image_file, json_text
+from lib.base import h5, image_file, json_text, params
 from lib.base.errors import InputError
 from lib.network import checkpoint, folders
 from lib.report import published_folder
+from stages import report
 
 Change = Callable[[h5py.File], object]
 ATTACK = "attacks/3"
@@ -157,6 +160,21 @@ def test_json_nested_without_end_is_refused_in_a_target_file(tmp_path: Path) -> 
     test_files.target_file.write(path, header, test_files.MAPS.shape, [test_files.MAPS])
     path.write_bytes(path.read_bytes().replace(b'{"name": "' + b"x" * 50_000, b'{"a": ' + b"[" * 50_004))
     test_files.refused("maps", path, "attribute 'provenance' is not valid JSON")
+
+
+def test_gradients_of_other_images_do_not_stand_beside_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer images than the gradients were measured on, with targets of their own."""
+    monkeypatch.chdir(tmp_path)
+    report_grid.make()
+    with h5py.File(report_grid.images()) as file:
+        splits = {name: tuple(file[name][part][:3] for part in ("images", "labels", "source_rows")) for name in ("train", "validation")}
+        splits["test"] = tuple(file["test"][part][:] for part in ("images", "labels", "source_rows"))
+    image_file.write(report_grid.images(), params.value("data", "dataset"), report_grid.CLASSES, splits)
+    for seed in params.value("seeds"):
+        report_grid.write_targets(seed)
+    done = CliRunner().invoke(report.main, report_grid.command_line())
+    assert done.exit_code == 1 and "results/gradients/0.h5 was made from other images (digest " in done.output
+    assert len(done.output.splitlines()) == 1 and not Path("report").exists()
 
 
 @pytest.mark.parametrize("place, wrong", [(0, float("nan")), (-1, float("inf"))])
