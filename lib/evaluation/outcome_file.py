@@ -139,8 +139,9 @@ def _require_possible(record: Record, clean: np.ndarray, where: str) -> None:
     require(record.aggregate in ("mean", "worst"), f"{where}: aggregate must be mean or worst, got {record.aggregate!r}")
     named = bool(params.NAME.fullmatch(record.semantics))
     require(named, f"{where}: semantics must be a name of letters, digits and underscores, got {record.semantics!r}")
-    ball = record.norm in ("l2", "linf") and 0 < record.epsilon < math.inf or (record.norm, record.epsilon) == ("none", 0)
-    require(ball, f"{where}: norm must be l2 or linf with a positive epsilon, or none with 0, got {record.norm!r} with {record.epsilon}")
+    require(record.norm in ("l2", "linf", "none"), f"{where}: norm must be l2, linf or none, got {record.norm!r}")
+    ball = 0 < record.epsilon < math.inf or (record.norm, record.epsilon) == ("none", 0)
+    require(ball, f"{where}: epsilon must be positive and finite, got {record.epsilon}")
     runs, count = record.correct.shape if record.correct.ndim == 2 else (0, 0)
     require(runs > 0 and count == len(clean), f"{where}: correct must be (runs, {len(clean)}), got {record.correct.shape}")
     for name, values in {"asked": clean if record.asked is None else record.asked, **record.telemetry}.items():
