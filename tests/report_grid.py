@@ -250,9 +250,9 @@ def write_targets(seed: int) -> None:
 
 def write_gradients(seed: int) -> None:
     """Row number r has label norm 10 - r / 2 + seed and cosine 0.9 - r / 20 with its own targets, if it has any."""
-    models = {}
+    models, train = {}, image_file.read(images(), "train")
     for number, key in enumerate(rows.rows()):
         norm, cosine = np.full(6, 10 - number / 2 + seed), np.full(6, 0.9 - number / 20)
         maps = np.random.default_rng(number).standard_normal((4, 1, SIDE, SIDE)).astype(np.float32)
         models[key] = Gradients(norm, norm / 3, cosine, cosine if key in params.value("ir") else None, maps)
-    gradient_file.write(Path(f"results/gradients/{seed}.h5"), seed, "R_smoothgrad", np.arange(6), models)
+    gradient_file.write(Path(f"results/gradients/{seed}.h5"), seed, "R_smoothgrad", train.digest, np.arange(6), models)

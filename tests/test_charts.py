@@ -64,7 +64,7 @@ def test_the_interval_over_images_is_that_of_the_mean_over_seeds(tmp_path):
     for seed, values in enumerate(([1.0, 3.0, 2.0], [3.0, 5.0, 4.0])):
         norm = np.array(values)
         gradient_file.write(
-            tmp_path / f"{seed}.h5", seed, "t", np.arange(3), {"NR": Gradients(norm, norm, norm, None, np.zeros((0, 1, 2, 2)))}
+            tmp_path / f"{seed}.h5", seed, "t", "", np.arange(3), {"NR": Gradients(norm, norm, norm / 5, None, np.zeros((0, 1, 2, 2)))}
         )
     found = networks.over_images(tmp_path, [0, 1]).loc["NR"]
     assert found["label_norm"] == pytest.approx(1.959964 * 1 / 3**0.5)  # 2, 4, 3 have standard deviation 1

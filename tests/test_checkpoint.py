@@ -52,8 +52,8 @@ def test_reading_leaves_the_global_random_state_to_its_owner_and_weights_to_the_
     assert all(map(torch.equal, first.parameters(), checkpoint.read(folder, CPU).parameters()))
 
 
-def test_a_folder_holds_weights_description_and_history_and_nothing_else(folder):
-    assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "model.json", "history.csv"}
+def test_a_folder_holds_weights_description_history_and_their_digests_and_nothing_else(folder):
+    assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "model.json", "history.csv", "SHA256SUMS"}
     assert {path.name for path in folder.parent.iterdir()} == {"NR"}
     described = json.loads((folder / "model.json").read_text())
     assert described == {

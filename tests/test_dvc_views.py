@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from lib.base import params
 from lib.base.errors import InputError
+from lib.network import folders
 from lib.report import training
 from tools import plots
 
@@ -44,6 +45,7 @@ def write_histories(terms: dict[str, list[str]], seeds: tuple[int, ...] = (0,)) 
                 for epoch in EPOCHS
             ]
             pd.DataFrame(lines).to_csv(folder / "history.csv", index=False)
+            folders.seal(folder)
 
 
 @pytest.fixture
@@ -121,6 +123,7 @@ def test_without_models_there_are_columns_only_and_a_missing_history_is_named(hi
     with pytest.raises(InputError, match="expected the history of a training at models/7/JR/history.csv, found nothing there"):
         training.frame(Path("models"))
     Path("models/7/JR/history.csv").write_text("what,is,this\n1,2,3\n")
+    folders.seal(Path("models/7/JR"))
     with pytest.raises(InputError, match="lacks the columns epoch, loss, selected"):
         training.frame(Path("models"))
 

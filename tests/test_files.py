@@ -5,7 +5,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -35,14 +36,13 @@ MAPS = random.standard_normal((6, *SHAPE)).astype(np.float32)
 DIGEST = image_file.digest(IMAGES, LABELS)
 HEADER = Header("toy", DIGEST, "R_smoothgrad", {"saliency": {"sigma": 0.15, "samples": 50}, "teacher": {"name": "R"}})
 TELEMETRY = {"held": np.array([0.25, np.nan, 0.5, 1.0], np.float32)}
+CLEAN = np.array([True, False, True, True])
 RECORDS = tuple(
-    Record(
-        "paper", "pgd40", "l2", index / 10, "mean" if index % 2 else "worst", random.random((3, 4)) < 0.5, {"steps": 40}, TELEMETRY, asked
-    )
-    for index, asked in zip(range(12), cycle([None, np.array([True, True, False, False])]))
+    Record("paper", "pgd40", "l2", index / 10, kind, (random.random((3, 4)) < 0.5) & CLEAN, {"steps": 40}, TELEMETRY, asked)
+    for index, kind, asked in zip(range(1, 13), cycle(["worst", "mean"]), cycle([None, np.array([True, True, False, False])]))
 )
-OUTCOMES = Outcomes("toy", "R", 1, "pgd", DIGEST, np.arange(4), LABELS[:4], np.array([True, False, True, True]), RECORDS)
-VALUES = random.standard_normal((4, 6))
+OUTCOMES = Outcomes("toy", "R", 1, "pgd", DIGEST, np.arange(4), LABELS[:4], CLEAN, RECORDS)
+VALUES = np.abs(np.tanh(random.standard_normal((4, 6))))
 GRADIENTS = {"NR": Gradients(*VALUES[:3], None, MAPS[:2]), "R_simple": Gradients(*VALUES, MAPS[:1])}
 
 
@@ -59,7 +59,7 @@ def write_outcomes(path: Path) -> None:
 
 
 def write_gradients(path: Path) -> None:
-    gradient_file.write(path, 1, "R_smoothgrad", np.arange(6), GRADIENTS)
+    gradient_file.write(path, 1, "R_smoothgrad", DIGEST, np.arange(6), GRADIENTS)
 
 
 TRAIN = image_file.Split("toy", IMAGES, LABELS, np.arange(6), 4, DIGEST)
@@ -76,6 +76,16 @@ every_kind = pytest.mark.parametrize("kind", list(WRITERS))
 def written(tmp_path: Path, kind: str) -> Path:
     WRITERS[kind](tmp_path / "file.h5")
     return tmp_path / "file.h5"
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[h5py.File]:
+    """What a file says after a change, as if its writer had written it."""
+    with h5py.File(path, "r+") as file:
+        yield file
+        carries_digest = "digest" in file.attrs
+    if carries_digest:
+        h5.seal(path)
 
 
 def refused(kind: str, path: Path, sentence: str) -> None:
@@ -240,7 +250,7 @@ def test_a_foreign_hdf5_file_is_refused(tmp_path, kind):
 @pytest.mark.parametrize("change", ["absent", "false"])
 def test_an_incomplete_file_is_refused(tmp_path, kind, change):
     path = written(tmp_path, kind)
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         if change == "absent":
             del file.attrs["complete"]
         else:
@@ -252,7 +262,7 @@ def test_an_incomplete_file_is_refused(tmp_path, kind, change):
 @pytest.mark.parametrize("step, advice", [(-1, "make it anew"), (1, "it needs a newer version of this project")])
 def test_another_schema_is_refused(tmp_path, kind, step, advice):
     path, reads = written(tmp_path, kind), {"maps": target_file.VERSION}.get(kind, h5.SCHEMA_VERSION)
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         file.attrs["schema_version"] = reads + step
     refused(kind, path, f"has schema version {reads + step}, this code reads {reads}; {advice}")
 
@@ -273,7 +283,7 @@ def test_another_schema_is_refused(tmp_path, kind, step, advice):
 )
 def test_a_missing_dataset_is_named(tmp_path, kind, dataset):
     path = written(tmp_path, kind)
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         del file[dataset]
     refused(kind, path, f"has no dataset '{dataset.split('/')[-1]}'")
 

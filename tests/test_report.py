@@ -270,7 +270,7 @@ def test_outcomes_on_other_test_images_are_refused(grid, change):
 
 def test_gradients_of_another_seed_are_refused(grid):
     _, rows, models = gradient_file.read(Path("results/gradients/1.h5"))
-    gradient_file.write(Path("results/gradients/1.h5"), 5, "R_smoothgrad", rows, models)
+    gradient_file.write(Path("results/gradients/1.h5"), 5, "R_smoothgrad", "", rows, models)
     with pytest.raises(InputError, match="1.h5 should hold seed 1, it says 5"):
         report_grid.read()
 

@@ -232,7 +232,7 @@ def test_a_command_that_runs_others_is_timed_once(tmp_path: Path, monkeypatch) -
 def test_the_table_is_what_the_files_hold(tmp_path: Path) -> None:
     plan, variants = study()
     one = Measures(np.array([1, 1, 0, 0]), np.array([1, 0]), np.array([1, 1 / 3]), np.array([1.0, 3.0]), np.array([0.5, 0.1]), None, 0.25)
-    other = Measures(*(getattr(one, name) for name in measure_file.ARRAYS), np.array([0.2, 0.4]), 0.5, {"strength": 2.0})
+    other = Measures(*(getattr(one, name) for name in list(measure_file.LIMITS)[:5]), np.array([0.2, 0.4]), 0.5, {"strength": 2.0})
     measure_file.write(tmp_path / "ir.h5", "ir", {0: one, 1: other, 2: one})
     frame = study_table.frame(tmp_path, plan, {"ir": variants["ir"]})
     assert (

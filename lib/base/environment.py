@@ -18,8 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lib.base import params
-from lib.base.errors import InputError, require
+from lib.base import json_text, params
+from lib.base.errors import require
 
 FOLDER = Path("results/environments")
 LOCK = Path("requirements.lock")
@@ -84,10 +84,7 @@ def place(path: Path, folder: Path = FOLDER) -> Path:
 
 def read(path: Path) -> Environment:
     """The record at `path`; raises `InputError` where it cannot be read as one."""
-    try:
-        return params.parse(Environment, json.loads(path.read_text(encoding="utf-8")), str(path))
-    except ValueError as error:
-        raise InputError(f"expected the record of an environment at {path}, found no valid JSON: {error}") from error
+    return params.parse(Environment, json_text.parsed(path.read_bytes(), str(path)), str(path))
 
 
 def cpu() -> str:

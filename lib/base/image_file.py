@@ -1,10 +1,12 @@
 """Images and labels of one dataset in one HDF5 file, split into train, validation and test.
 
 Layout: for each split a group with `images` (N, C, H, W) uint8, `labels` (N,) int64 and `source_rows` (N,) int64, the position
-of each image in the dataset it came from. Row i of a target file belongs to row i of the train split, for ever.
+of each image in the dataset it came from. Row i of a target file belongs to row i of the train split, for ever. A split's `digest` covers
+its pixels and labels, its `header_digest` the rest (files of earlier versions have none).
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,8 +76,8 @@ def write(path: Path, dataset: str, classes: int, splits: dict[str, tuple[np.nda
     with h5.writing(path, KIND) as file:
         h5.tell(file, dataset=dataset, classes=classes)
         for name, (images, labels, source_rows) in splits.items():
-            group = file.create_group(name)
-            h5.tell(group, digest=digest(images, labels))
+            group, content = file.create_group(name), digest(images, labels)
+            h5.tell(group, digest=content, header_digest=_header_digest(dataset, classes, name, content, source_rows))
             group["images"] = images
             group["labels"] = labels
             group["source_rows"] = source_rows
@@ -93,15 +95,25 @@ def opened(path: Path, split: str) -> Iterator[Opened]:
     require(split in SPLITS, f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     with h5.reading(path, KIND) as file:
         require(split in file, f"{path} has no split {split!r}")
-        group, images = file[split], h5.dataset(file[split], "images", path)
+        group = h5.group(file, split, path)
+        images = h5.dataset(group, "images", path)
         labels, source_rows = (h5.array(group, name, path) for name in ("labels", "source_rows"))
-        classes = int(h5.attribute(file, "classes", path))
+        dataset, classes = h5.attribute(file, "dataset", path), h5.attribute(file, "classes", path, int)
         _check(path, split, images, labels, source_rows, classes)
-        stored, found = str(h5.attribute(group, "digest", path)), digest(images, labels)
+        stored, found = h5.attribute(group, "digest", path), digest(images, labels)
         require(
             stored == found, f"{path}, split {split}: the digest is {found[:12]}, its writer stored {stored[:12]}: the data were changed"
         )
-        yield Opened(path, str(h5.attribute(file, "dataset", path)), images, labels, source_rows, classes, found)
+        if "header_digest" in group.attrs:
+            same = h5.attribute(group, "header_digest", path) == _header_digest(dataset, classes, split, found, source_rows)
+            require(same, f"{path}, split {split}: classes, source_rows or what it says of itself were changed after it was written")
+        yield Opened(path, dataset, images, labels, source_rows, classes, found)
+
+
+def _header_digest(dataset: str, classes: int, split: str, content: str, source_rows: np.ndarray) -> str:
+    """SHA-256 over these four as a JSON list, followed by the source rows."""
+    told = json.dumps([dataset, int(classes), split, content]).encode()
+    return hashlib.sha256(told + source_rows.astype("<i8").tobytes()).hexdigest()
 
 
 def _check(path: Path, split: str, images: np.ndarray | h5py.Dataset, labels: np.ndarray, source_rows: np.ndarray, classes: int) -> None:

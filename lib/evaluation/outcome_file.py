@@ -5,6 +5,7 @@ uint8, and `telemetry/<name>` (n,) float32.
 """
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,8 @@ from typing import Literal
 import h5py
 import numpy as np
 
-from lib.base import h5
+from lib.base import h5, json_text, params
+from lib.base.errors import require
 
 KIND = "outcomes"
 
@@ -103,26 +105,46 @@ def fill(file: h5py.File, outcomes: Outcomes) -> None:
 
 
 def read(path: Path) -> Outcomes:
-    """Read what `write` wrote; raises `InputError` for anything else."""
+    """Read what `write` wrote; raises `InputError` for anything else, and for outcomes that cannot be."""
     with h5.reading(path, KIND) as file:
         return taken(file, path)
 
 
 def taken(file: h5py.File, path: Path) -> Outcomes:
     """What `fill` put into the open file at `path`."""
-    text = {name: str(h5.attribute(file, name, path)) for name in _TEXT}
-    groups = file.get("attacks", {})
-    records = tuple(_record(groups[name], path) for name in sorted(groups, key=int))
-    rows, labels = h5.array(file, "rows", path), h5.array(file, "labels", path)
-    clean = h5.array(file, "clean", path).astype(bool)
-    return Outcomes(**text, seed=int(h5.attribute(file, "seed", path)), rows=rows, labels=labels, clean=clean, records=records)
+    text = {name: h5.attribute(file, name, path) for name in _TEXT}
+    groups = h5.numbered(file, "attacks", path) if "attacks" in file else {}
+    records = tuple(_record(entry, path) for entry in groups.values())
+    rows, labels, clean = h5.array(file, "rows", path), h5.array(file, "labels", path), h5.flags(file, "clean", path)
+    found = Outcomes(**text, seed=h5.attribute(file, "seed", path, int), rows=rows, labels=labels, clean=clean, records=records)
+    for name, values in {"rows": rows, "labels": labels, "clean": clean}.items():
+        plain = values.shape == (len(rows),) and values.dtype.kind in "iub" and int(values.min(initial=0)) >= 0
+        require(plain, f"{path}: {name} must be ({len(rows)},) and whole numbers from 0 on, got {values.shape} {values.dtype}")
+    for index, record in zip(groups, records):
+        _require_possible(record, clean, f"{path}: attacks/{index}")
+    return found
 
 
 def _record(group: h5py.Group, path: Path) -> Record:
-    text = {name: str(h5.attribute(group, name, path)) for name in ("semantics", "attack", "norm")}
-    aggregate: Literal["mean", "worst"] = "mean" if h5.attribute(group, "aggregate", path) == "mean" else "worst"
-    correct, epsilon = h5.array(group, "correct", path).astype(bool), float(h5.attribute(group, "epsilon", path))
+    text = {name: h5.attribute(group, name, path) for name in ("semantics", "attack", "norm", "aggregate")}
+    correct, epsilon = h5.flags(group, "correct", path), h5.attribute(group, "epsilon", path, float)
     telemetry = {name: h5.array(group, f"telemetry/{name}", path) for name in group.get("telemetry", {})}
-    asked = h5.array(group, "asked", path).astype(bool) if "asked" in group else None
-    settings = json.loads(h5.attribute(group, "settings", path))
-    return Record(**text, epsilon=epsilon, aggregate=aggregate, correct=correct, settings=settings, telemetry=telemetry, asked=asked)
+    asked = h5.flags(group, "asked", path) if "asked" in group else None
+    settings = json_text.parsed(h5.attribute(group, "settings", path), f"{path}: attribute 'settings' of {group.name}")
+    return Record(**text, epsilon=epsilon, correct=correct, settings=settings, telemetry=telemetry, asked=asked)  # type: ignore[arg-type]
+
+
+def _require_possible(record: Record, clean: np.ndarray, where: str) -> None:
+    """What no attack can have found, `clean` (n,) bool being what the model makes of the images as they are."""
+    require(record.aggregate in ("mean", "worst"), f"{where}: aggregate must be mean or worst, got {record.aggregate!r}")
+    named = bool(params.NAME.fullmatch(record.semantics))
+    require(named, f"{where}: semantics must be a name of letters, digits and underscores, got {record.semantics!r}")
+    require(record.norm in ("l2", "linf", "none"), f"{where}: norm must be l2, linf or none, got {record.norm!r}")
+    ball = 0 < record.epsilon < math.inf or (record.norm, record.epsilon) == ("none", 0)
+    require(ball, f"{where}: epsilon must be positive and finite, got {record.epsilon}")
+    runs, count = record.correct.shape if record.correct.ndim == 2 else (0, 0)
+    require(runs > 0 and count == len(clean), f"{where}: correct must be (runs, {len(clean)}), got {record.correct.shape}")
+    for name, values in {"asked": clean if record.asked is None else record.asked, **record.telemetry}.items():
+        require(values.shape == clean.shape, f"{where}: {name} must be {clean.shape}, got {values.shape}")
+    wrong = np.flatnonzero((record.correct & ~clean).any(0))
+    require(not len(wrong), f"{where}: image {wrong[:1]} is correct under attack, but was misclassified as it is")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.base import h5
+from lib.base import h5, json_text
 from lib.base.errors import require
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Record
@@ -83,8 +83,9 @@ def write(path: Path, found: Outcomes, place: Part) -> None:
 def read(path: Path) -> tuple[Outcomes, Part]:
     """Read what `write` wrote; raises `InputError` for anything else."""
     with h5.reading(path, KIND) as file:
-        first, last, total, size = (int(h5.attribute(file, name, path)) for name in ("first", "last", "total", "size"))
-        return outcome_file.taken(file, path), Part(first, last, total, size, json.loads(h5.attribute(file, "common", path)))
+        first, last, total, size = (h5.attribute(file, name, path, int) for name in ("first", "last", "total", "size"))
+        common = json_text.parsed(h5.attribute(file, "common", path), f"{path}: attribute 'common'")
+        return outcome_file.taken(file, path), Part(first, last, total, size, common)
 
 
 def merge(paths: Sequence[Path], out: Path) -> Outcomes:

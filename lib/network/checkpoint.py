@@ -1,4 +1,6 @@
-"""A trained model as a folder: `weights.safetensors`, `model.json` (how to build it) and `history.csv` (how it was trained)."""
+"""A trained model as a folder: `weights.safetensors`, `model.json` (how to build it) and `history.csv` (how it was trained), with their
+digests.
+"""
 
 import csv
 import json
@@ -11,20 +13,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lib.base import params
+from lib.base import json_text, params
 from lib.base.errors import InputError, require
 from lib.network import architecture, digests, folders
 from lib.network.architecture import Model
 
+FILES = {"weights.safetensors": "weights", "model.json": "a model description", "history.csv": "the history of a training"}
+
 
 def write(folder: Path, model: nn.Module, settings: Model, shape: tuple[int, int, int], classes: int, history: list[dict]) -> None:
-    """Write the three files; the folder appears under its name only when all are complete."""
+    """Write the three files and their digests; the folder appears under its name only when all are complete."""
     with folders.writing(folder) as part:
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         save_file(state, part / "weights.safetensors")
         described = {"model": asdict(settings), "shape": list(shape), "classes": classes}
         (part / "model.json").write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")
         _write_history(part / "history.csv", history)
+        folders.seal(part)
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Description:
 
 
 def read(folder: Path, device: torch.device) -> nn.Module:
-    """The trained model in eval mode; raises `InputError` for missing, truncated or mismatched files."""
+    """The trained model in eval mode; raises `InputError` for missing, truncated, changed or mismatched files, and for weights that are not
+    finite."""
     described = _description(folder / "model.json")
     channels, height, width = described.shape
     model = architecture.build(described.model, (channels, height, width), described.classes)
@@ -51,7 +57,16 @@ def read(folder: Path, device: torch.device) -> nn.Module:
         model.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"{weights} does not hold the weights that model.json describes: {' '.join(str(error).split())[:200]}") from error
+    for name, what in FILES.items():
+        folders.unchanged(folder / name, what)
+    require_finite(model, str(weights))
     return model.to(device).eval()
+
+
+def require_finite(model: nn.Module, where: str) -> None:
+    """Raises `InputError`, naming the first, unless all parameters and buffers of `model`, found at `where`, are finite."""
+    for name, tensor in model.state_dict().items():
+        require(bool(torch.isfinite(tensor).all()), f"{where}: weights must be finite, {name} is not")
 
 
 def all_of(models: Path, rows: Iterable[str]) -> None:
@@ -64,11 +79,7 @@ def all_of(models: Path, rows: Iterable[str]) -> None:
 
 def _description(path: Path) -> Description:
     require(path.is_file(), f"expected a model description at {path}, found nothing there")
-    try:
-        found = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from error
-    return params.parse(Description, found, str(path))
+    return params.parse(Description, json_text.parsed(path.read_bytes(), str(path)), str(path))
 
 
 def _write_history(path: Path, history: list[dict]) -> None:

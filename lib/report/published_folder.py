@@ -3,7 +3,6 @@
 Each folder has about.json, params.yaml and its tables, and may have notes.md. tools/publish.py writes them.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from ruamel.yaml import YAML
 
-from lib.base import h5, params
+from lib.base import h5, json_text, params
 from lib.base.errors import InputError, require
 
 STUDIES = ("audit", "beyond", "matched")
@@ -102,7 +100,7 @@ def _read(folder: Path) -> Published:
     table = _table(folder / (MEASURES if about.kind == "study" else ACCURACIES))
     gradients = _table(folder / GRADIENTS) if (folder / GRADIENTS).is_file() else pd.DataFrame()
     require((folder / PARAMS).is_file(), f"expected the parameters at {folder / PARAMS}, found nothing there")
-    document = YAML(typ="safe").load((folder / PARAMS).read_text(encoding="utf-8"))
+    document = params.parsed((folder / PARAMS).resolve())
     notes = paragraphs((folder / NOTES).read_text(encoding="utf-8")) if (folder / NOTES).is_file() else ()
     return Published(about, document, table, gradients, notes, _images(folder / OUTCOMES))
 
@@ -117,16 +115,16 @@ def _images(path: Path) -> np.ndarray | None:
 
 
 def _about(path: Path) -> About:
-    try:
-        return params.parse(About, json.loads(path.read_text(encoding="utf-8")), str(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from error
+    return params.parse(About, json_text.parsed(path.read_bytes(), str(path)), str(path))
 
 
 def _table(path: Path) -> pd.DataFrame:
     require(path.is_file(), f"expected a table at {path}, found nothing there")
-    frame = pd.read_csv(path, keep_default_na=False, dtype=str)
-    return frame.assign(**{name: pd.to_numeric(frame[name]) for name in frame.columns if name not in TEXT})
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, dtype=str)
+        return frame.assign(**{name: pd.to_numeric(frame[name]) for name in frame.columns if name not in TEXT})
+    except ValueError as error:
+        raise InputError(f"{path} is not a table of numbers: {' '.join(str(error).split())}") from error
 
 
 def _part(missing: str, names: dict[str, str]) -> str:

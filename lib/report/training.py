@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from lib.base.errors import InputError, require
+from lib.network import folders
 from lib.report.results import labels
 from lib.report.rows import rows, seeds
 
@@ -36,7 +37,7 @@ def frame(models: Path | None) -> pd.DataFrame:
 
 
 def _history(path: Path) -> pd.DataFrame:
-    require(path.is_file(), f"expected the history of a training at {path}, found nothing there")
+    folders.unchanged(path, "the history of a training")
     try:
         found = pd.read_csv(path)
     except ValueError as error:

@@ -8,12 +8,14 @@ attribute `validation_loss`, and whatever else the variant's procedure noted as 
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from lib.base import h5
 
 KIND = "measures"
-ARRAYS = ("clean", "robust", "paper", "label_norm", "cosine_reference")
+SHARE, COSINE = (0, 1), (-1.001, 1.001)  # rounding in float32, over as many values as a large image has
+LIMITS = {"clean": SHARE, "robust": SHARE, "paper": SHARE, "label_norm": (0, np.inf), "cosine_reference": COSINE, "cosine_target": COSINE}
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,9 @@ def write(path: Path, variant: str, seeds: dict[int, Measures]) -> None:
         h5.tell(file, variant=variant)
         for seed, found in seeds.items():
             group = file.create_group(f"seeds/{seed}")
-            for name in ARRAYS:
-                group[name] = np.asarray(getattr(found, name), np.float32)
-            if found.cosine_target is not None:
-                group["cosine_target"] = np.asarray(found.cosine_target, np.float32)
+            for name in LIMITS:
+                if getattr(found, name) is not None:
+                    group[name] = np.asarray(getattr(found, name), np.float32)
             h5.tell(group, validation_loss=found.validation_loss)
             notes = group.create_group("notes")
             for name, value in found.notes.items():
@@ -47,13 +48,15 @@ def write(path: Path, variant: str, seeds: dict[int, Measures]) -> None:
 
 
 def read(path: Path) -> tuple[str, dict[int, Measures]]:
-    """Variant and measures by seed."""
+    """Variant and measures by seed; raises `InputError` for another file, and for values that cannot be."""
     with h5.reading(path, KIND) as file:
-        return str(h5.attribute(file, "variant", path)), {int(seed): _measures(group, path) for seed, group in file["seeds"].items()}
+        seeds = h5.numbered(file, "seeds", path)
+        return h5.attribute(file, "variant", path), {seed: _measures(group, path) for seed, group in seeds.items()}
 
 
-def _measures(group, path: Path) -> Measures:
-    arrays = {name: h5.array(group, name, path) for name in ARRAYS}
-    own = h5.array(group, "cosine_target", path) if "cosine_target" in group else None
-    notes = {name: float(value) for name, value in group["notes"].attrs.items()}
-    return Measures(**arrays, cosine_target=own, validation_loss=float(h5.attribute(group, "validation_loss", path)), notes=notes)
+def _measures(group: h5py.Group, path: Path) -> Measures:
+    arrays = {name: h5.numbers(group, name, path, *LIMITS[name]) for name in LIMITS if name != "cosine_target" or name in group}
+    notes = h5.group(group, "notes", path)
+    told = {name: h5.attribute(notes, name, path, float) for name in notes.attrs}
+    loss = h5.attribute(group, "validation_loss", path, float)
+    return Measures(**{"cosine_target": None, **arrays}, validation_loss=loss, notes=told)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from lib.base import image_file, params
 from lib.base.image_file import Split
 from lib.evaluation import outcomes
 from lib.evaluation.work import Evaluation, classified
-from lib.network import batches, checkpoint, runtime
+from lib.network import batches, checkpoint, folders, runtime
 from lib.network.model_state import evaluating
 from lib.studies.measure_file import Measures
 from lib.studies.variant import Study, Variant
@@ -69,5 +69,5 @@ def _maps(path: Path, train: Split, count: int) -> np.ndarray:
 
 def validation_loss(folder: Path) -> float:
     """Validation loss of the epoch whose weights were kept."""
-    with (folder / "history.csv").open(newline="") as file:
+    with folders.unchanged(folder / "history.csv", "the history of a training").open(newline="") as file:
         return next(float(line["validation_loss"]) for line in csv.DictReader(file) if int(line["selected"]))

@@ -59,6 +59,7 @@ def train(
     goal = (model, data, validation, objective, plan, runtime.derived_seed(seed, role))
     try:
         history = loop.fit(*goal, test=test, finish=finishing(header), store=store)
+        checkpoint.require_finite(model, f"the training of {out}, of which nothing was written")
     except InputError:
         store.remove()  # it would fail again at the same step
         raise

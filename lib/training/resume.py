@@ -1,7 +1,7 @@
 """What lets a killed training go on after its last finished epoch: one file in `.resume`, outside of what DVC knows.
 
-The file holds tensors and, in its header, JSON. It is replaced as a whole after each epoch and removed when the result is written. A
-fingerprint says which training it belongs to: one with any other setting, datum, code or version does not take it up.
+The file holds tensors and, in its header, JSON and the digest of both. It is replaced as a whole after each epoch and removed when the
+result is written. A fingerprint says which training it belongs to: one with any other setting, datum, code or version does not take it up.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lib import unfinished
+from lib.base.errors import require
 from lib.network import digests, processes
 from lib.training.objective import Objective
 from lib.training.run import Run
@@ -58,9 +59,9 @@ class Store:
         if not processes.is_first():
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        header = {"state": json.dumps({"fingerprint": self.fingerprint, "facts": run.facts()})}
-        part = self._part()
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in run.tensors().items()}, part, header)
+        state, part = json.dumps({"fingerprint": self.fingerprint, "facts": run.facts()}), self._part()
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in run.tensors().items()}
+        save_file(tensors, part, {"state": state, "digest": _digest(state, tensors)})
         os.replace(part, self.path)
 
     def remove(self) -> None:
@@ -98,8 +99,19 @@ def _told(value: Any) -> Any:
 
 def _read(path: Path) -> tuple[dict, dict[str, Tensor]]:
     with safe_open(path, "pt") as file:
-        header = json.loads((file.metadata() or {})["state"])
-        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
+        header = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
+    require(header["digest"] == _digest(header["state"], tensors), "its digest is not that of its content")
+    return json.loads(header["state"]), tensors
+
+
+def _digest(state: str, tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over the text, and each tensor's name, type, shape and bytes in the order of the names."""
+    found = hashlib.sha256(state.encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def _say(sentence: str) -> None:
