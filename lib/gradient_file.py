@@ -28,7 +28,8 @@ class Gradients:
 
 def write(path: Path, seed: int, reference: str, rows: np.ndarray, models: dict[str, Gradients]) -> None:
     """Write the measurements of every model of one `seed`; `reference` names the target set of `cosine_reference`."""
-    with h5.writing(path, KIND) as file:
+    nbytes = rows.nbytes + sum(values.nbytes for measured in models.values() for values in vars(measured).values() if values is not None)
+    with h5.writing(path, KIND, nbytes=nbytes) as file:
         h5.tell(file, seed=seed, reference=reference)
         file["rows"] = rows
         for name, measured in models.items():

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from lib.base import params
+from lib.base import folders, params
 from lib.base.command import command, result, source
-from lib.network import folders
 from lib.studies import trial
 from lib.studies.chain import Chain
 
@@ -17,7 +16,7 @@ from lib.studies.chain import Chain
 @command(__doc__)
 @click.argument("seed", type=click.IntRange(min=0))
 @source("--images", "Image file made by prepare-data.")
-@result("Folder of the steps.")
+@result("Folder of the steps.", folder=True)
 def main(seed: int, images: Path, out: Path) -> None:
     with folders.writing(out) as part:
         trial.prepare(Chain(seed, images, part), params.value("saliency", "teachers"), params.names("saliency", "methods"))

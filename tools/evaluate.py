@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from lib.base import params
+from lib.base import folders, params
 from lib.base.command import command, result, source
 from lib.base.errors import require
 from lib.columns import CLEAN, Column
@@ -28,7 +28,7 @@ from lib.evaluation.threats import threats
 from lib.evaluation.work import Evaluation
 from lib.gate.check import Check
 from lib.gate.checks import checks
-from lib.network import checkpoint, folders, runtime
+from lib.network import checkpoint, runtime
 from lib.outside import images as any_images
 from lib.outside import model as any_model
 from lib.report.gate import Gate, Line, to_json
@@ -72,7 +72,7 @@ class Evaluated:
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images at a time.  [default: evaluation.batch_size]")
 @click.option("--name", help="What the model is called in the results.  [default: its folder's or function's name]")
 @click.option("--reference", type=PATH, help="Earlier --out of an undefended model on the same images, for check G15 of the gate.")
-@result("New folder for outcomes, results.csv, results.json, table.md and gate.json; it appears only when complete.")
+@result("New folder for outcomes, results.csv, results.json, table.md and gate.json; it appears only when complete.", folder=True)
 def main(
     model: Path | None,
     factory: str | None,
@@ -111,11 +111,11 @@ def write(found: Evaluated, folder: Path) -> None:
     for one in found.outcomes:
         outcome_file.write(folder / f"outcomes.{one.suite}.h5", one)
     results(found).to_csv(folder / "results.csv", index=False, lineterminator="\n")
-    (folder / "results.json").write_text(json.dumps(summary(found), indent=1) + "\n")
+    (folder / "results.json").write_text(json.dumps(summary(found), indent=1) + "\n", encoding="utf-8")
     (folder / "table.md").write_text(to_markdown(found), encoding="utf-8")
     row = found.outcomes[0].row
     verdicts = to_json(Gate([Line(row, row, {found.outcomes[0].seed: found.gate})]))
-    (folder / "gate.json").write_text(json.dumps(verdicts, indent=1) + "\n")
+    (folder / "gate.json").write_text(json.dumps(verdicts, indent=1) + "\n", encoding="utf-8")
 
 
 def read_outcomes(folder: Path) -> list[Outcomes]:

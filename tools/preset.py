@@ -11,6 +11,7 @@ import click
 from ruamel.yaml import YAML, CommentedMap
 
 from lib import presets
+from lib.base import files
 from lib.base.command import command
 from lib.base.errors import InputError, require
 
@@ -22,13 +23,13 @@ PARAMS = Path("params.yaml")
 @click.option("--check", is_flag=True, help="Only say what departs from the preset.")
 def main(name: str | None, check: bool) -> None:
     require(PARAMS.is_file(), f"expected {PARAMS} in the current folder {Path.cwd()}, found nothing there")
-    text = PARAMS.read_text()
+    text = PARAMS.read_text(encoding="utf-8")
     if check:
         return _check(text, name)
     require(name is not None, f"name a preset, {' or '.join(presets.NAMES)}, or ask for --check")
     assert name is not None
     changed = rendered(text, name)
-    PARAMS.write_text(changed)
+    files.write(PARAMS.resolve(), changed)
     lines = changes(text, changed)
     click.echo("\n".join(lines) if lines else f"params.yaml already follows the preset {name}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from lib import presets
+from lib.base import files
 from lib.base.command import command
 from lib.base.errors import require
 from tools.preset import rendered
@@ -21,12 +22,12 @@ PARAMS = Path("params.yaml")
 @click.option("--preset", "preset_name", default="strict", help="Column of presets.yaml: strict or paper.")
 @click.option("--force", is_flag=True, help="Overwrite edits in params.yaml.")
 def main(name: str, preset_name: str, force: bool) -> None:
-    known = {path.stem: path.read_text() for path in sorted(SCALES.glob("*.yaml"))}
+    known = {path.stem: path.read_text(encoding="utf-8") for path in sorted(SCALES.glob("*.yaml"))}
     require(name in known, f"scale must be one of {', '.join(known)}, got {name!r}")
-    shipped = force or not PARAMS.exists() or _is_shipped(PARAMS.read_text(), list(known.values()))
+    shipped = force or not PARAMS.exists() or _is_shipped(PARAMS.read_text(encoding="utf-8"), list(known.values()))
     require(shipped, "params.yaml has edits that no file in scales/ has; save them there under a name, or use --force")
     text = rendered(known[name], preset_name)
-    PARAMS.write_text(text)
+    files.write(PARAMS.resolve(), text)
     click.echo(f"params.yaml is now scales/{name}.yaml with the preset {preset_name}; `dvc repro` rebuilds what differs")
 
 

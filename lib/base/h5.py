@@ -16,26 +16,48 @@ from typing import Any
 import h5py
 import numpy as np
 
+from lib.base import files
 from lib.base.errors import InputError, require
 
 SCHEMA_VERSION = 1
 NUMBERS = "iufb"
+DESCRIPTIONS = 16 * 2**20  # bytes, more than any file here has beside its data
 _DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, SystemError)
 
 
 @contextmanager
-def writing(path: Path, kind: str, version: int = SCHEMA_VERSION) -> Iterator[h5py.File]:
-    """Open a new file of `kind` for writing; it appears under `path` only when the block ends without an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+def writing(path: Path, kind: str, version: int = SCHEMA_VERSION, nbytes: int = 0) -> Iterator[h5py.File]:
+    """Open a new file of `kind` for writing; it appears under `path` only when the block ends without an exception.
+
+    Args:
+        nbytes: of the data to come, if they may be more than `DESCRIPTIONS`: a disk without so much room is refused at once.
+    """
+    with files.writing(path) as part, h5py.File(part, "w", libver=("earliest", "v110"), locking="best-effort") as file, _room(file, nbytes):
+        tell(file, kind=kind, schema_version=version)
+        yield file
+        file.attrs["complete"] = True
+
+
+@contextmanager
+def _room(file: h5py.File, nbytes: int) -> Iterator[None]:
+    """Take the room for `nbytes` and what describes them before anything is written, and give back what is left of it at the end.
+
+    HDF5 cannot drop what it could not write: where a disk is full it tries again on closing, and crashes the process. So if anything
+    fails, what it still has to write goes into memory (Linux). The bytes of a file that is written are the same without all this.
+    """
+    descriptor = file.id.get_vfd_handle()
     try:
-        with h5py.File(part, "w", libver=("earliest", "v110"), locking="best-effort") as file:
-            tell(file, kind=kind, schema_version=version)
-            yield file
-            file.attrs["complete"] = True
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, nbytes + DESCRIPTIONS)
+        yield
+        file.flush()
+        os.ftruncate(descriptor, file.id.get_filesize())
+    except BaseException:
+        if hasattr(os, "memfd_create"):
+            sink = os.memfd_create("unwritten")
+            os.dup2(sink, descriptor)
+            os.close(sink)
+        raise
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def _runner(pid: int) -> int:
 def _name_and_parent(pid: int) -> tuple[str, int] | None:
     """None if there is no such process any more."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text()
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     name = told[told.index("(") + 1 : told.rindex(")")]

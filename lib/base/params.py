@@ -58,7 +58,7 @@ def parsed(path: Path) -> dict:
     """A YAML file of sections, read once."""
     require(path.is_file(), f"expected {path} in the current folder {Path.cwd()}, found nothing there")
     try:
-        return YAML(typ="safe").load(path.read_text())
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
 

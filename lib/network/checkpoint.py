@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lib.base import params
+from lib.base import folders, params
 from lib.base.errors import InputError, require
-from lib.network import architecture, digests, folders
+from lib.network import architecture, digests
 from lib.network.architecture import Model
 
 
@@ -23,7 +23,7 @@ def write(folder: Path, model: nn.Module, settings: Model, shape: tuple[int, int
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         save_file(state, part / "weights.safetensors")
         described = {"model": asdict(settings), "shape": list(shape), "classes": classes}
-        (part / "model.json").write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")
+        (part / "model.json").write_text(json.dumps(described, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         _write_history(part / "history.csv", history)
 
 
@@ -65,14 +65,14 @@ def all_of(models: Path, rows: Iterable[str]) -> None:
 def _description(path: Path) -> Description:
     require(path.is_file(), f"expected a model description at {path}, found nothing there")
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error
     return params.parse(Description, found, str(path))
 
 
 def _write_history(path: Path, history: list[dict]) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)

@@ -6,7 +6,6 @@ fingerprint says which training it belongs to: one with any other setting, datum
 
 import hashlib
 import json
-import os
 import sys
 from dataclasses import asdict, is_dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lib import unfinished
+from lib.base import files
 from lib.network import digests, processes
 from lib.training.objective import Objective
 from lib.training.run import Run
@@ -57,11 +57,9 @@ class Store:
         """Put the file of `run` in the place of the one before; a kill at any time leaves one of the two. The first process does it."""
         if not processes.is_first():
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         header = {"state": json.dumps({"fingerprint": self.fingerprint, "facts": run.facts()})}
-        part = self._part()
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in run.tensors().items()}, part, header)
-        os.replace(part, self.path)
+        with files.writing(self.path) as part:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in run.tensors().items()}, part, header)
 
     def remove(self) -> None:
         """Remove the file and the folders that it leaves empty. The first process does it."""
