@@ -61,9 +61,9 @@ class Snapshots:
 
     def save(self, model: nn.Module, epoch: int) -> None:
         """Write `<folder>/<epoch>.safetensors`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        save_file(state, self.folder / f"{epoch}.safetensors")
+        with files.writing(self.folder / f"{epoch}.safetensors") as part:
+            save_file(state, part)
 
 
 @command("Train the network of params.yaml on clean images, keeping its weights on the way.")

@@ -40,24 +40,17 @@ def writing(path: Path, kind: str, version: int = SCHEMA_VERSION, nbytes: int = 
 
 @contextmanager
 def _room(file: h5py.File, nbytes: int) -> Iterator[None]:
-    """Take the room for `nbytes` and what describes them before anything is written, and give back what is left of it at the end.
+    """Take the room for `nbytes` and what describes them before anything is written, and give back at the end what is left of it.
 
-    HDF5 cannot drop what it could not write: where a disk is full it tries again on closing, and crashes the process. So if anything
-    fails, what it still has to write goes into memory (Linux). The bytes of a file that is written are the same without all this.
+    HDF5 cannot drop what it could not write: on a disk that gets full it tries again when it closes the file, and crashes the process.
+    The bytes of the file are the same without this.
     """
     descriptor = file.id.get_vfd_handle()
-    try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, 0, nbytes + DESCRIPTIONS)
-        yield
-        file.flush()
-        os.ftruncate(descriptor, file.id.get_filesize())
-    except BaseException:
-        if hasattr(os, "memfd_create"):
-            sink = os.memfd_create("unwritten")
-            os.dup2(sink, descriptor)
-            os.close(sink)
-        raise
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, nbytes + DESCRIPTIONS)
+    yield
+    file.flush()
+    os.ftruncate(descriptor, file.id.get_filesize())
 
 
 @contextmanager
