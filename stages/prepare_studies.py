@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lib.base import folders, params
+from lib.base import files, params
 from lib.base.command import command, result, source
 from lib.studies import trial
 from lib.studies.chain import Chain
@@ -18,7 +18,7 @@ from lib.studies.chain import Chain
 @source("--images", "Image file made by prepare-data.")
 @result("Folder of the steps.", folder=True)
 def main(seed: int, images: Path, out: Path) -> None:
-    with folders.writing(out) as part:
+    with files.writing_folder(out) as part:
         trial.prepare(Chain(seed, images, part), params.value("saliency", "teachers"), params.names("saliency", "methods"))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from lib.base import folders, image_file
+from lib.base import files, image_file
 from lib.base.command import command, result, source
 from lib.base.image_file import Split
 from lib.report import (
@@ -138,7 +138,7 @@ def main(
     train = image_file.read(images, "train")
     evidence = read(results, transfer, gradients, image_file.read(images, "test"))
     found = Findings.of(evidence, published_folder.read(published), environments.read(made_in, train.dataset))
-    with folders.filling(out) as part:
+    with files.filling_folder(out) as part:
         write(evidence, found, train, Places(targets, gradients, maps, models), part)
     click.echo(said(found))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from lib.attacks import transfer
-from lib.base import folders, image_file, params
+from lib.base import files, image_file, params
 from lib.base.command import command, result, source
 from lib.base.errors import require
 from lib.evaluation import outcome_file
@@ -35,7 +35,7 @@ def main(seed: int, images: Path, models: Path, out: Path) -> None:
     data = first_images(test, settings.images, device)
     sources = {row: checkpoint.read(models / row, device) for row in settings.sources}
     made = transfer.crafted(sources, data, list(dict.fromkeys(sum(attacked.values(), []))), settings, plan.batch_size)
-    with folders.writing(out) as part:
+    with files.writing_folder(out) as part:
         for row in rows:
             shown = [one for one in made if one.threat in attacked[row]]
             found = transfer.outcomes(checkpoint.read(models / row, device), row, seed, test, data, shown, settings, plan.batch_size)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from lib.base import folders, params
+from lib.base import files, params
 from lib.base.command import command, result, source
 from lib.base.errors import require
 from lib.columns import CLEAN, Column
@@ -101,7 +101,7 @@ def main(
     found = [outcomes(accepted.model, test, one, device) for one in asked]
     evaluated = Evaluated(found, checks(found, undefended), remarks + _chance(found[0]))
     _say(evaluated.remarks[len(remarks) :])
-    with folders.writing(out) as part:
+    with files.writing_folder(out) as part:
         write(evaluated, part)
     click.echo(in_words(evaluated))
 

@@ -14,7 +14,7 @@ import click
 import pandas as pd
 
 from lib import study_table
-from lib.base import folders, params
+from lib.base import files, params
 from lib.base.command import command
 from lib.base.errors import require
 from lib.report.published_folder import ABOUT, ACCURACIES, GRADIENTS, MEASURES, PARAMS, STUDIES
@@ -41,7 +41,7 @@ def main(what: tuple[str, ...], origin: Path | None) -> None:
     name = what[-1]
     require(bool(params.NAME.fullmatch(name)), f"names use letters, digits and underscores only, got {name!r}")
     require(not is_run or name not in STUDIES, f"a run must not be called like a study, got {name!r}")
-    with folders.filling(FOLDER / name) as part:
+    with files.filling_folder(FOLDER / name) as part:
         about = _run(name, origin or Path(), part.resolve()) if is_run else _study(name, part)
         (part / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         require_no_paths(part)

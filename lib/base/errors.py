@@ -18,6 +18,8 @@ CAUSED = {
         *("ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT", "EADDRINUSE"),
     )
 }
+# DVC keeps notes in SQLite, which has names of its own.
+_SQLITE = {"FULL": errno.ENOSPC, "IOERR": errno.EIO, "READONLY": errno.EROFS, "CANTOPEN": errno.EACCES}
 # How libraries put the number into words: HDF5, safetensors (two forms), Python's own, torch.
 _NUMBER = re.compile(r"(?:\berrno = |\bcode: |\bos error |\[Errno |\bError code )(\d+)")
 
@@ -67,6 +69,8 @@ def refusal(error: BaseException) -> int | None:
         return None
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the latter of CUDA, by torch
         return errno.ENOMEM
+    if (kept := getattr(error, "sqlite_errorname", None)) is not None:
+        return _SQLITE.get(kept.split("_")[1])
     known = error.errno if isinstance(error, OSError) else None
     numbers = [known] if known is not None else map(int, _NUMBER.findall(str(error)))
     return next((number for number in numbers if number in CAUSED), None)

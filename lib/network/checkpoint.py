@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lib.base import folders, params
+from lib.base import files, params
 from lib.base.errors import InputError, require
 from lib.network import architecture, digests
 from lib.network.architecture import Model
@@ -19,7 +19,7 @@ from lib.network.architecture import Model
 
 def write(folder: Path, model: nn.Module, settings: Model, shape: tuple[int, int, int], classes: int, history: list[dict]) -> None:
     """Write the three files; the folder appears under its name only when all are complete."""
-    with folders.writing(folder) as part:
+    with files.writing_folder(folder) as part:
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         save_file(state, part / "weights.safetensors")
         described = {"model": asdict(settings), "shape": list(shape), "classes": classes}
