@@ -30,7 +30,7 @@ from lib.base.command import Command, command, result
 from lib.base.errors import InputError
 from lib.parallel import run as parallel
 from lib.store import place
-from tools import plots, preset, publish, scale
+from tools import plots, preset, publish, scale, targets
 
 CODE = [path for name in ("lib", "stages", "tools") for path in sorted((ROOT / name).rglob("*.py"))]
 MODULES = [
@@ -220,6 +220,8 @@ TOOLS = {
     "tools.preset": (preset.main, "paper"),
     "tools.plots": (plots.main, ""),
     "tools.publish": (publish.main, "run mine"),
+    "tools.targets inspect": (targets.main, "inspect data/maps/0/R_simple.h5 --gallery picture.png"),
+    "tools.targets merge": (targets.main, "merge data/maps/0/R_simple.h5 --out new.h5"),
 }
 
 
