@@ -34,7 +34,8 @@ class Gradients:
 def write(path: Path, seed: int, reference: str, images_digest: str, rows: np.ndarray, models: dict[str, Gradients]) -> None:
     """Write the measurements of every model of one `seed` on `rows` of the train split with that digest; `reference` names the target set
     of `cosine_reference`."""
-    with h5.writing(path, KIND) as file:
+    nbytes = rows.nbytes + sum(values.nbytes for measured in models.values() for values in vars(measured).values() if values is not None)
+    with h5.writing(path, KIND, nbytes=nbytes) as file:
         h5.tell(file, seed=seed, reference=reference, images_digest=images_digest)
         file["rows"] = rows
         for name, measured in models.items():

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 import h5py
@@ -102,7 +103,7 @@ def write(path: Path, header: Header, shape: tuple[int, ...], chunks: Iterable[n
     place = place or Place(0, shape[0])
     fits = place.first >= 0 and place.first + shape[0] <= place.total
     require(fits, f"{path}: rows {place.first} to {place.first + shape[0] - 1} are not all among the {place.total} of the split")
-    with h5.writing(path, KIND, VERSION) as file:
+    with h5.writing(path, KIND, VERSION, nbytes=4 * prod(shape) + DIGEST_SIZE * shape[0]) as file:
         group = file.create_group(SPLIT)
         maps = group.create_dataset("maps", shape, dtype="<f4")
         digests = _streamed(path, maps, shape, chunks)

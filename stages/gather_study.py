@@ -7,6 +7,7 @@ from lib.base.command import command, result, source
 import click
 
 from lib import study_table
+from lib.base import files
 from lib.studies import variant
 
 
@@ -17,10 +18,8 @@ from lib.studies import variant
 def main(study: Path, measures: Path, out: Path) -> None:
     plan, variants = variant.read(study)
     frame = study_table.frame(measures, plan, variants)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f"{out.name}.part")
-    frame.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
-    part.replace(out)
+    with files.writing(out) as part:
+        frame.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
     click.echo(f"{out}: {len(variants)} variants, seeds {', '.join(map(str, plan.seeds))}")
 
 

@@ -18,7 +18,7 @@ from lib.training import loop
 @command(__doc__)
 @click.argument("seed", type=click.IntRange(min=0))
 @source("--images", "Image file made by prepare-data.")
-@result("Folder for weights, model description and history.")
+@result("Folder for weights, model description and history.", folder=True)
 def main(seed: int, images: Path, out: Path) -> None:
     settings = params.section(architecture.Model, "model")
     validation = image_file.read(images, "validation")

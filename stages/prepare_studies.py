@@ -9,8 +9,7 @@ from lib.base.command import command, result, source
 
 import click
 
-from lib.base import params
-from lib.network import folders
+from lib.base import files, params
 from lib.studies import trial
 from lib.studies.chain import Chain
 
@@ -18,9 +17,9 @@ from lib.studies.chain import Chain
 @command(__doc__)
 @click.argument("seed", type=click.IntRange(min=0))
 @source("--images", "Image file made by prepare-data.")
-@result("Folder of the steps.")
+@result("Folder of the steps.", folder=True)
 def main(seed: int, images: Path, out: Path) -> None:
-    with folders.writing(out) as part:
+    with files.writing_folder(out) as part:
         trial.prepare(Chain(seed, images, part), params.value("saliency", "teachers"), params.names("saliency", "methods"))
 
 

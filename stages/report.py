@@ -4,8 +4,6 @@ The files read must be exactly those that params.yaml asks for: a missing one is
 """
 
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import click
 import pandas as pd
 
 from lib import gradient_file, lineage
-from lib.base import image_file, params
+from lib.base import files, image_file, params
 from lib.base.image_file import Split
 from lib.report import (
     black_box,
@@ -134,7 +132,7 @@ TABLES = ("black_box", "worst_case", "claims", "contrasts", "effects", "environm
 @click.option("--models", type=click.Path(exists=True, path_type=Path), help="Folder of the models, for the histories of their training.")
 @click.option("--published", type=click.Path(exists=True, path_type=Path), help="Folder of published studies and larger runs.")
 @click.option("--environments", "made_in", type=click.Path(path_type=Path), help="Folder of the records of environments.")
-@result("Folder of the report; files of other names in it are left alone.")
+@result("Folder of the report; files of other names in it are left alone.", folder=True)
 def main(
     images: Path,
     targets: Path,
@@ -152,14 +150,8 @@ def main(
     for seed in evidence.seeds:
         gradient_file.require_images(gradients / f"{seed}.h5", train)
     found = Findings.of(evidence, published_folder.read(published), environments.read(made_in, train.dataset))
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with files.filling_folder(out) as part:
         write(evidence, found, train, Places(targets, gradients, maps, models), part)
-        move(part, out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     click.echo(said(found))
 
 
@@ -173,7 +165,7 @@ def write(evidence: Evidence, found: Findings, train: Split, places: Places, fol
             (folder / "tables" / f"{name}.tex").write_text(table_formats.frame_to_latex(frame), encoding="utf-8")
     summary = series.summary(evidence) | ({"what_survives": survival.to_dict(found.survival)} if found.survival else {})
     for name, entries in {"summary": summary, "gate": gate.to_json(found.gate)}.items():
-        (folder / f"{name}.json").write_text(json.dumps(entries, indent=2) + "\n")
+        (folder / f"{name}.json").write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
     mixed = " ".join(filter(None, [found.origin.text, found.origin.missing])) if found.origin.level in ("mixed", "commit") else ""
     (folder / "table1.md").write_text(table_formats.to_markdown(found.table, mixed), encoding="utf-8")
     (folder / "table1.tex").write_text(table_formats.to_latex(found.table, mixed), encoding="utf-8")
@@ -251,15 +243,6 @@ def draw(evidence: Evidence, found: Findings, train: Split, targets: Path, folde
         galleries.gradient_figure(evidence, train, folder),
     ]
     return [picture for picture in drawn if picture is not None]
-
-
-def move(part: Path, out: Path) -> None:
-    """Put everything in `part` into `out`, in place of what has the same name there."""
-    out.mkdir(parents=True, exist_ok=True)
-    for entry in sorted(part.iterdir()):
-        if entry.is_dir():
-            shutil.rmtree(out / entry.name, ignore_errors=True)
-        os.replace(entry, out / entry.name)
 
 
 if __name__ == "__main__":

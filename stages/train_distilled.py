@@ -23,7 +23,7 @@ from lib.training import launch, recipe
 @source("--images", "Image file made by prepare-data.")
 @source("--teacher", "Folder of the trained teacher.")
 @click.option("--targets", type=click.Path(exists=True, path_type=Path), help="Target interpretations of the train split.")
-@result("Folder for weights, model description and training history.")
+@result("Folder for weights, model description and training history.", folder=True)
 def main(row: str, seed: int, images: Path, teacher: Path, targets: Path | None, out: Path) -> None:
     settings = params.section(distillation.Settings, "distillation", row)
     known = checkpoint.read(teacher, runtime.device()).requires_grad_(False)

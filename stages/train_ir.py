@@ -20,7 +20,7 @@ from lib.training import launch, recipe
 @click.argument("seed", type=click.IntRange(min=0))
 @source("--images", "Image file made by prepare-data.")
 @source("--targets", "Target interpretations of its train split.")
-@result("Folder for weights, model description and training history.")
+@result("Folder for weights, model description and training history.", folder=True)
 def main(row: str, seed: int, images: Path, targets: Path, out: Path) -> None:
     settings = params.section(interpretation.Settings, "ir", row)
     recipe.train(partial(interpretation.loss, settings=settings), "student", seed, images, out, targets)

@@ -19,7 +19,7 @@ from lib.training import launch, recipe
 @click.argument("row")
 @click.argument("seed", type=click.IntRange(min=0))
 @source("--images", "Image file made by prepare-data.")
-@result("Folder for weights, model description and training history.")
+@result("Folder for weights, model description and training history.", folder=True)
 def main(row: str, seed: int, images: Path, out: Path) -> None:
     settings = params.section(jacobian.Settings, "jr", row)
     objective = partial(jacobian.loss, settings=settings)

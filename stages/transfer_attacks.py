@@ -11,19 +11,19 @@ from lib.base.command import command, result, source
 import click
 
 from lib.attacks import transfer
-from lib.base import image_file, params
+from lib.base import files, image_file, params
 from lib.base.errors import require
 from lib.evaluation import outcome_file
 from lib.evaluation.threats import in_tables, threats
 from lib.evaluation.work import Evaluation, first_images
-from lib.network import checkpoint, folders, runtime
+from lib.network import checkpoint, runtime
 
 
 @command(__doc__)
 @click.argument("seed", type=click.IntRange(min=0))
 @source("--images", "Image file made by prepare-data.")
 @source("--models", "Folder of the trained models of this seed, one folder per row.")
-@result("Folder with one HDF5 file of outcomes per row.")
+@result("Folder with one HDF5 file of outcomes per row.", folder=True)
 def main(seed: int, images: Path, models: Path, out: Path) -> None:
     settings, plan = params.section(transfer.Settings, "transfer"), params.section(Evaluation, "evaluation")
     rows = params.names("rows")
@@ -36,7 +36,7 @@ def main(seed: int, images: Path, models: Path, out: Path) -> None:
     data = first_images(test, settings.images, device)
     sources = {row: checkpoint.read(models / row, device) for row in settings.sources}
     made = transfer.crafted(sources, data, list(dict.fromkeys(sum(attacked.values(), []))), settings, plan.batch_size)
-    with folders.writing(out) as part:
+    with files.writing_folder(out) as part:
         for row in rows:
             shown = [one for one in made if one.threat in attacked[row]]
             found = transfer.outcomes(checkpoint.read(models / row, device), row, seed, test, data, shown, settings, plan.batch_size)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.attacks import pgd, strict
-from lib.base import image_file, params
+from lib.base import environment, image_file, params
 from lib.base.command import command, source
 from lib.base.errors import InputError, require
 from lib.evaluation.threats import Threat, in_tables
@@ -234,8 +234,7 @@ def _timed(attack: Attack, model: nn.Module, attacked: Work) -> tuple[float, np.
 def _machine(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    names = [text.partition(":")[2].strip() for text in Path("/proc/cpuinfo").read_text().splitlines() if text.startswith("model name")]
-    return f"{(names or ['unknown processor'])[0]}, {torch.get_num_threads()} thread(s)"
+    return f"{environment.cpu()}, {torch.get_num_threads()} thread(s)"
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def main(model: Path, images: Path, norm: str, steps: int, batch_size: int, sing
     for count, radii, restarts in cases(len(image_file.read(images, "test")), RADII[norm]):
         words = [sys.executable, "-m", "tools.attack_memory", "--model", str(model), "--images", str(images), "--norm", norm]
         words += ["--steps", str(steps), "--batch-size", str(batch_size), "--single", str(count), radii, str(restarts)]
-        done = subprocess.run(words, capture_output=True, text=True)
+        done = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace")
         require(done.returncode == 0, f"measuring {count} images failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
         made.append({"images": count, "radii": len(radii.split(",")), "restarts": restarts, "MiB": done.stdout.strip()})
     click.echo(pd.DataFrame(made).to_string(index=False))
@@ -72,7 +72,7 @@ def peak(device: torch.device) -> Iterator[list[float]]:
         yield found
         found.append((torch.cuda.max_memory_allocated() - before) / KIB_PER_MIB**2)
     else:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: the high-water mark falls to what is resident now
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # Linux: the high-water mark falls to what is resident now
         before = _status("VmRSS")
         yield found
         found.append((_status("VmHWM") - before) / KIB_PER_MIB)
@@ -80,7 +80,8 @@ def peak(device: torch.device) -> Iterator[list[float]]:
 
 def _status(name: str) -> int:
     """A line of /proc/self/status, in KiB."""
-    found = [text for text in Path("/proc/self/status").read_text().splitlines() if text.startswith(name + ":")]
+    told = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
+    found = [text for text in told if text.startswith(name + ":")]
     return int(found[0].split()[1])
 
 

@@ -20,8 +20,12 @@ import click
 import pandas as pd
 from ruamel.yaml import YAML
 
+from lib.base import files
+from lib.base.command import Command
+from lib.base.git import git
 
-@click.command(help=__doc__)
+
+@click.command(cls=Command, help=__doc__)
 @click.option("--csv", "csv", type=click.Path(path_type=Path), help="Also write one line per stage instance to this file.")
 @click.option("--workers", type=click.IntRange(min=2), help="Rebuild with so many stages at a time as well.")
 def main(csv: Path | None, workers: int | None) -> None:
@@ -30,7 +34,7 @@ def main(csv: Path | None, workers: int | None) -> None:
         again = _seconds(["dvc", "repro", "--quiet"], clone, dict(os.environ))
         lock = digests(clone)
     if csv is not None:
-        instances.to_csv(csv, index=False)
+        files.write(csv, instances.to_csv(index=False, lineterminator="\n"))
     click.echo(describe(instances, seconds, again))
     if workers is not None:
         with _clone() as clone:
@@ -42,7 +46,7 @@ def rebuild(clone: Path) -> tuple[float, pd.DataFrame]:
     """Run `dvc repro` in `clone`; returns its wall time and one line per stage instance (stage, startup, work, in seconds)."""
     log = clone / "stage-times.jsonl"
     seconds = _seconds(["dvc", "repro"], clone, os.environ | {"STAGE_TIMES": str(log)})
-    return seconds, pd.DataFrame([json.loads(line) for line in log.read_text().splitlines()])
+    return seconds, pd.DataFrame([json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()])
 
 
 def describe(instances: pd.DataFrame, seconds: float, again: float) -> str:
@@ -86,10 +90,10 @@ def compare(seconds: float, together: float, workers: int, serial: dict[str, dic
 @contextmanager
 def _clone() -> Iterator[Path]:
     """A fresh clone of the last commit, with an empty cache."""
-    root = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True).stdout.strip()
+    root = git("rev-parse", "--show-toplevel")
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         clone = Path(folder) / "clone"
-        subprocess.run(["git", "clone", "--quiet", root, str(clone)], check=True)
+        git("clone", "--quiet", root, str(clone))
         yield clone
 
 

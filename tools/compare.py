@@ -4,12 +4,12 @@ REVISIONS are what Git or DVC has a name for: commits, branches, tags, experimen
 compared with. Without any: HEAD and workspace. Results come from Git and from DVC's cache or remote; the workspace is not touched.
 """
 
-import os
 import tempfile
 from pathlib import Path
 
 import click
 
+from lib.base import files
 from lib.base.command import command
 from lib.base.errors import require
 from lib.compare import chart, page, sentences
@@ -48,15 +48,8 @@ def write(compared: Comparison, out: Path) -> None:
     """Page and table, each complete or not at all."""
     with tempfile.TemporaryDirectory() as scratch:
         text = page.render(compared, chart.chart(compared, Path(scratch)))
-    out.mkdir(parents=True, exist_ok=True)
-    _put(out / PAGE, text)
-    _put(out / TABLE, to_frame(compared).to_csv(index=False, lineterminator="\n"))
-
-
-def _put(target: Path, text: str) -> None:
-    part = target.with_name(f"{target.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, target)
+    files.write(out / PAGE, text)
+    files.write(out / TABLE, to_frame(compared).to_csv(index=False, lineterminator="\n"))
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from lib.attacks import paper, strict
 from lib.attacks.losses import cross_entropy, margin
 from lib.attacks.probes import Scaled
 from lib.attacks.walk import ascent
-from lib.base import image_file, params
-from lib.base.command import command, source
+from lib.base import files, image_file, params
+from lib.base.command import Group, command, source
 from lib.evaluation.outcome_file import Record
 from lib.evaluation.threats import Threat
 from lib.evaluation.work import Work, classified, first_images
@@ -39,7 +39,7 @@ STANDARD = adversarial.Settings(epsilon=None, norm="l2", step_size=1.0, steps=1,
 PUBLISHED = 0.7841  # the paper's standard row at L2 1.5
 
 
-@click.group(help=__doc__)
+@click.group(cls=Group, help=__doc__)
 def main() -> None:
     pass
 
@@ -61,9 +61,9 @@ class Snapshots:
 
     def save(self, model: nn.Module, epoch: int) -> None:
         """Write `<folder>/<epoch>.safetensors`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        save_file(state, self.folder / f"{epoch}.safetensors")
+        with files.writing(self.folder / f"{epoch}.safetensors") as part:
+            save_file(state, part)
 
 
 @command("Train the network of params.yaml on clean images, keeping its weights on the way.")
@@ -101,7 +101,7 @@ def attack(images: Path, weights: Path, count: int, factors: str, out: Path) -> 
                 click.echo(
                     f"epoch {path.stem}, logits x {factor:g}: " + ", ".join(f"{x['semantics']} {x['accuracy']:.1%}" for x in lines[-3:])
                 )
-        pd.DataFrame(lines).to_csv(out, index=False, lineterminator="\n")
+        files.write(out, pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"))
 
 
 def build(shape: tuple[int, ...], classes: int) -> nn.Module:

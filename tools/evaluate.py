@@ -20,7 +20,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before the current folder, which may have a lib/ of its own
 
-from lib.base import params
+from lib.base import files, params
 from lib.base.command import command, result, source
 from lib.base.errors import require
 from lib.columns import CLEAN, Column
@@ -31,7 +31,7 @@ from lib.evaluation.threats import threats
 from lib.evaluation.work import Evaluation
 from lib.gate.check import Check
 from lib.gate.checks import checks
-from lib.network import checkpoint, folders, runtime
+from lib.network import checkpoint, runtime
 from lib.outside import factory as any_factory
 from lib.outside import images as any_images
 from lib.outside import model as any_model
@@ -77,7 +77,7 @@ class Evaluated:
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images at a time.  [default: evaluation.batch_size]")
 @click.option("--name", help="What the model is called in the results.  [default: its folder's or function's name]")
 @click.option("--reference", type=PATH, help="Earlier --out of an undefended model on the same images, for check G15 of the gate.")
-@result("New folder for outcomes, results.csv, results.json, table.md and gate.json; it appears only when complete.")
+@result("New folder for outcomes, results.csv, results.json, table.md and gate.json; it appears only when complete.", folder=True)
 def main(
     model: Path | None,
     factory: str | None,
@@ -108,7 +108,7 @@ def main(
     found = [outcomes(accepted.model, test, Asked(called, 0, key, entry, attacked, plan), device) for key, entry in settings.items()]
     evaluated = Evaluated(found, checks(found, undefended), remarks + _chance(found[0]))
     _say(evaluated.remarks[len(remarks) :])
-    with folders.writing(out) as part:
+    with files.writing_folder(out) as part:
         write(evaluated, part)
     click.echo(in_words(evaluated))
 
@@ -118,11 +118,11 @@ def write(found: Evaluated, folder: Path) -> None:
     for one in found.outcomes:
         outcome_file.write(folder / f"outcomes.{one.suite}.h5", one)
     results(found).to_csv(folder / "results.csv", index=False, lineterminator="\n")
-    (folder / "results.json").write_text(json.dumps(summary(found), indent=1) + "\n")
+    (folder / "results.json").write_text(json.dumps(summary(found), indent=1) + "\n", encoding="utf-8")
     (folder / "table.md").write_text(to_markdown(found), encoding="utf-8")
     row = found.outcomes[0].row
     verdicts = to_json(Gate([Line(row, row, {found.outcomes[0].seed: found.gate})]))
-    (folder / "gate.json").write_text(json.dumps(verdicts, indent=1) + "\n")
+    (folder / "gate.json").write_text(json.dumps(verdicts, indent=1) + "\n", encoding="utf-8")
 
 
 def read_outcomes(folder: Path) -> list[Outcomes]:

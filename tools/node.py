@@ -10,17 +10,18 @@ from pathlib import Path
 
 import click
 
+from lib.base.command import Command
+from lib.base.errors import require
 from lib.parallel.authority import use_token
 from lib.parallel.worker import WORKSPACE
 
 
-@click.command(help=__doc__, context_settings={"show_default": True})
+@click.command(cls=Command, help=__doc__, context_settings={"show_default": True})
 @click.argument("address")
 @click.option("--cpus", type=click.IntRange(min=0), help="Cores to give.", show_default="all")
 @click.option("--gpus", type=click.IntRange(min=0), help="GPUs to give.", show_default="all")
 def main(address: str, cpus: int | None, gpus: int | None) -> None:
-    if not Path("dvc.yaml").is_file():
-        raise click.ClickException(f"expected the project's folder, found no dvc.yaml in {Path.cwd()}")
+    require(Path("dvc.yaml").is_file(), f"expected the project's folder, found no dvc.yaml in {Path.cwd()}")
     use_token()
     given = {"--num-cpus": cpus, "--num-gpus": gpus}
     options = [f"{name}={amount}" for name, amount in given.items() if amount is not None]

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from lib.base.command import command, result
+from lib.base.command import Group, command, result
 from lib.evaluation import parts
 
 
-@click.group(help=__doc__)
+@click.group(cls=Group, help=__doc__)
 def main() -> None:
     """The command below."""
 

@@ -14,7 +14,8 @@ import click
 from rich.console import Console
 
 from lib.base import params
-from lib.base.errors import InputError, require
+from lib.base.command import Command
+from lib.base.errors import require
 from lib.parallel import run as parallel
 from lib.parallel.resources import Table
 from lib.parallel.view import told, view
@@ -22,7 +23,7 @@ from lib.parallel.worker import Outcome
 from tools import summary
 
 
-@click.command(help=__doc__, context_settings={"show_default": True})
+@click.command(cls=Command, help=__doc__, context_settings={"show_default": True})
 @click.argument("targets", nargs=-1)
 @click.option("--workers", type=click.IntRange(min=1), help="How many cores to use on this machine.", show_default="all")
 @click.option(
@@ -32,15 +33,11 @@ from tools import summary
 @click.option("--force", is_flag=True, help="Run stages that are up to date, too.")
 @click.option("--resources", type=click.Path(path_type=Path), default=Path("resources.yaml"), help="Table of what stages take.")
 def main(targets: tuple[str, ...], workers: int | None, address: str | None, remote: bool, force: bool, resources: Path) -> None:
-    try:
-        require(Path(".dvc").is_dir(), f"expected the project's folder, found no .dvc in {Path.cwd()}")
-        require(workers is None or address is None, "--workers is for this machine alone; the nodes of a cluster know their cores")
-        _check_parameters(targets)
-        console = Console()
-        wish = parallel.Wish(targets, address, workers, remote, force)
-        done = parallel.run(Path.cwd(), wish, Table(resources), partial(view, console=console))
-    except InputError as error:
-        raise click.ClickException(str(error)) from error
+    require(Path(".dvc").is_dir(), f"expected the project's folder, found no .dvc in {Path.cwd()}")
+    require(workers is None or address is None, "--workers is for this machine alone; the nodes of a cluster know their cores")
+    _check_parameters(targets)
+    wish = parallel.Wish(targets, address, workers, remote, force)
+    done = parallel.run(Path.cwd(), wish, Table(resources), partial(view, console=Console()))
     for line in lines(done):
         click.echo(line)
     raise SystemExit(int(any(not outcome.made for outcome in done.board.ended.values())))

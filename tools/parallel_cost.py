@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 from dvc.utils.serialize import modify_yaml
 
+from lib.base.command import Command
 from lib.report.aligned import aligned
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +39,7 @@ class Case:
     workers: int
 
 
-@click.command(help=__doc__, context_settings={"show_default": True})
+@click.command(cls=Command, help=__doc__, context_settings={"show_default": True})
 @click.argument("cases", nargs=-1, required=True, metavar="STAGES:SECONDS:WORKERS…")
 def main(cases: tuple[str, ...]) -> None:
     lines = [HEADS]
@@ -79,10 +80,10 @@ def _parsed(text: str) -> Case:
 
 def _project(folder: Path, case: Case) -> None:
     numbers = ", ".join(map(str, range(case.stages)))
-    (folder / "dvc.yaml").write_text(PIPELINE.format(numbers=numbers, seconds=case.seconds))
-    (folder / "params.yaml").write_text("all: 1\n")
-    (folder / ".gitignore").write_text("/out-*\n/.logs/\n/lib\n/tools\n__pycache__/\n")
-    (folder / "resources.yaml").write_text("default: {cpus: 1, gpus: 0, memory: 0}\n")
+    (folder / "dvc.yaml").write_text(PIPELINE.format(numbers=numbers, seconds=case.seconds), encoding="utf-8")
+    (folder / "params.yaml").write_text("all: 1\n", encoding="utf-8")
+    (folder / ".gitignore").write_text("/out-*\n/.logs/\n/lib\n/tools\n__pycache__/\n", encoding="utf-8")
+    (folder / "resources.yaml").write_text("default: {cpus: 1, gpus: 0, memory: 0}\n", encoding="utf-8")
     for name in ("lib", "tools"):
         (folder / name).symlink_to(ROOT / name)
     for call in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"], ["git", "add", "-A"]):

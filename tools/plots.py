@@ -11,6 +11,7 @@ import click
 import vl_convert
 from dvc.repo import Repo
 
+from lib.base import files
 from lib.base.command import command
 from lib.store import place
 
@@ -42,9 +43,7 @@ def page() -> str:
 
 def write(target: Path) -> None:
     """The template at `target`, complete or not at all."""
-    part = target.with_name(f"{target.name}.part")
-    part.write_text(page(), encoding="utf-8")
-    os.replace(part, target)
+    files.write(target, page())
 
 
 def configure(repo: Repo) -> None:

@@ -11,7 +11,7 @@ import click
 from ruamel.yaml import YAML, CommentedMap
 
 from lib import presets
-from lib.base import params
+from lib.base import files, params
 from lib.base.command import command
 from lib.base.errors import InputError, require
 
@@ -30,7 +30,7 @@ def main(name: str | None, check: bool) -> None:
     require(name is not None, f"name a preset, {' or '.join(presets.NAMES)}, or ask for --check")
     assert name is not None
     changed = rendered(text, name)
-    PARAMS.write_text(changed, encoding="utf-8")
+    files.write(PARAMS.resolve(), changed)
     lines = changes(text, changed)
     click.echo("\n".join(lines) if lines else f"params.yaml already follows the preset {name}")
 

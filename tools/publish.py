@@ -5,7 +5,6 @@ again writes the same bytes. See docs/how-to/publish-results.md.
 """
 
 import json
-import os
 import re
 import shutil
 from contextlib import chdir
@@ -15,7 +14,7 @@ import click
 import pandas as pd
 
 from lib import study_table
-from lib.base import params
+from lib.base import files, params
 from lib.base.command import command
 from lib.base.errors import require
 from lib.report.published_folder import ABOUT, ACCURACIES, GRADIENTS, MEASURES, PARAMS, STUDIES
@@ -39,18 +38,15 @@ def main(what: tuple[str, ...], origin: Path | None) -> None:
         is_run or what[0] in STUDIES, f"a study must be one of {', '.join(STUDIES)}, got {what[0]!r}; runs are published by `run {what[0]}`"
     )
     require(is_run or origin is None, "--from goes with run only")
-    name, part = what[-1], FOLDER / f".{what[-1]}.part"
+    name = what[-1]
     require(bool(params.NAME.fullmatch(name)), f"names use letters, digits and underscores only, got {name!r}")
     require(not is_run or name not in STUDIES, f"a run must not be called like a study, got {name!r}")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with files.filling_folder(FOLDER / name) as part:
         about = _run(name, origin or Path(), part.resolve()) if is_run else _study(name, part)
         (part / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         require_no_paths(part)
-        _replace(part, FOLDER / name)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        for before in (ABOUT, PARAMS, MEASURES, ACCURACIES, GRADIENTS, OUTCOMES):  # notes stay
+            (FOLDER / name / before).unlink(missing_ok=True)
     missing = f"; {len(about['missing'])} parts are missing, {ABOUT} names them" if about["missing"] else ""
     click.echo(
         f"{FOLDER / name}: {'complete' if about['complete'] else 'not complete'}{missing}. Add it to Git; `dvc repro report` shows it."
@@ -111,15 +107,6 @@ def _run(name: str, origin: Path, part: Path) -> dict:
         document = params.document()
         described = document["data"]["dataset"], document.get("preset", "none"), document["seeds"]
         return published_facts.about("run", name, "dvc repro", *described, found.missing, left_out, found.files)
-
-
-def _replace(part: Path, folder: Path) -> None:
-    """Put the files of `part` in place of those that were published before; notes stay."""
-    folder.mkdir(exist_ok=True)
-    for name in (ABOUT, PARAMS, MEASURES, ACCURACIES, GRADIENTS, OUTCOMES):
-        (folder / name).unlink(missing_ok=True)
-    for path in sorted(part.iterdir()):
-        os.replace(path, folder / path.name)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,6 +11,7 @@ import torch
 
 from lib.base.environment import cpu, system
 from lib.base.errors import require
+from lib.base.git import git
 from lib.network import runtime
 
 # Results and what DVC notes about them are no part of what makes them.
@@ -67,10 +67,3 @@ def environment() -> dict[str, str | int]:
         "torch_threads": torch.get_num_threads() if "OMP_NUM_THREADS" in os.environ else 1,  # of a stage: lib/network/runtime.py
         "device": name,
     }
-
-
-def git(*words: str) -> str:
-    """What Git prints here."""
-    done = subprocess.run(["git", *words], capture_output=True, text=True)
-    require(done.returncode == 0, f"git {words[0]} must work in {Path.cwd().name}, it says: {' '.join(done.stderr.split())}")
-    return done.stdout.strip()

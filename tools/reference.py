@@ -27,7 +27,7 @@ Definition = ast.FunctionDef | ast.ClassDef
 @click.option("--check", is_flag=True, help="Compare the pages that are there with those that would be made, and write nothing.")
 def main(check: bool) -> None:
     made = pages()
-    old = {path.name: path.read_text() for path in PAGES.glob("*.md")}
+    old = {path.name: path.read_text(encoding="utf-8") for path in PAGES.glob("*.md")}
     stale = sorted(name for name in made | old if made.get(name) != old.get(name))
     if check:
         require(not stale, f"docs/reference must be what `python -m tools.reference` makes, got something else in {', '.join(stale)}")
@@ -35,7 +35,7 @@ def main(check: bool) -> None:
     PAGES.mkdir(parents=True, exist_ok=True)
     for name in stale:
         if name in made:
-            (PAGES / name).write_text(made[name])
+            (PAGES / name).write_text(made[name], encoding="utf-8")
         else:
             (PAGES / name).unlink()
     click.echo(f"{len(made)} pages in docs/reference, {len(stale)} of them changed")
@@ -134,7 +134,7 @@ def _package_page(package: str, modules: list[Path]) -> str:
 
 def _module(path: Path) -> Iterator[str]:
     """Heading, docstring and public names of a module."""
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     place = path.relative_to(ROOT)
     yield f"## {_dotted(path.with_suffix(''))}"
     yield f"{markdown(ast.get_docstring(tree) or '')}\n\n[{place}](../../{place})"

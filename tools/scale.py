@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from lib import presets
-from lib.base import params
+from lib.base import files, params
 from lib.base.command import command
 from lib.base.errors import require
 from tools.preset import rendered
@@ -27,7 +27,7 @@ def main(name: str, preset_name: str, force: bool) -> None:
     shipped = force or not PARAMS.exists() or _is_shipped(params.loaded(params.text(PARAMS), PARAMS), list(known.values()))
     require(shipped, "params.yaml has edits that no file in scales/ has; save them there under a name, or use --force")
     text = rendered(known[name], preset_name)
-    PARAMS.write_text(text, encoding="utf-8")
+    files.write(PARAMS.resolve(), text)
     click.echo(f"params.yaml is now scales/{name}.yaml with the preset {preset_name}; `dvc repro` rebuilds what differs")
 
 

@@ -14,7 +14,7 @@ import click
 from dvc.repo import Repo
 from tqdm import tqdm
 
-from lib.base.command import command
+from lib.base.command import Group, command
 from lib.base.errors import require
 from lib.store import place, problems, wanted, workspace
 from lib.store import release as releases
@@ -25,7 +25,7 @@ REPAIRED = ("corrupt", "leftover", "believed")
 Item = TypeVar("Item")
 
 
-@click.group(help=__doc__)
+@click.group(cls=Group, help=__doc__)
 def main() -> None:
     pass
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from lib.base.command import Command
 from lib.base.errors import InputError, require
 from lib.parallel.resources import kind_of
 from lib.report.aligned import aligned
@@ -34,26 +35,21 @@ class Took:
     work: float
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.argument("log", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @click.option(
     "--times", type=click.Path(path_type=Path), envvar="STAGE_TIMES", show_envvar=True, help="File with a line per stage that ran."
 )
 @click.option("--seconds", type=click.FloatRange(min=0), help="How long the whole run took.")
 def main(log: Path | None, times: Path | None, seconds: float | None) -> None:
-    try:
-        require(
-            log is not None or times is not None,
-            "expected a log of dvc repro, or --times with the file that STAGE_TIMES named, got neither",
-        )
-        took = read_times(times) if times else {}
-        text = log.read_text(encoding="utf-8", errors="replace") if log else ""
-        found = stages(text) if log else {"ran": list(took), "from cache": [], "unchanged": []}
-        click.echo("\n".join(summary(found, took, seconds, failures(text))))
-        if log is not None:
-            click.echo(f"Everything that was printed: {log}")
-    except InputError as error:
-        raise click.ClickException(str(error)) from error
+    given = log is not None or times is not None
+    require(given, "expected a log of dvc repro, or --times with the file that STAGE_TIMES named, got neither")
+    took = read_times(times) if times else {}
+    text = log.read_text(encoding="utf-8", errors="replace") if log else ""
+    found = stages(text) if log else {"ran": list(took), "from cache": [], "unchanged": []}
+    click.echo("\n".join(summary(found, took, seconds, failures(text))))
+    if log is not None:
+        click.echo(f"Everything that was printed: {log}")
 
 
 def stages(text: str) -> dict[str, list[str]]:

@@ -142,7 +142,7 @@ def written_by(python: Path, folder: Path) -> dict[str, Any]:
     """What `write_all` prints under another interpreter, which sees its own packages and this project."""
     code = f"from tools.layouts import write_all; write_all({str(folder)!r})"
     alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run([str(python), "-c", code], cwd=ROOT, env=alone, capture_output=True, text=True)
+    done = subprocess.run([str(python), "-c", code], cwd=ROOT, env=alone, capture_output=True, encoding="utf-8", errors="replace")
     said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
     require(done.returncode == 0, f"expected {python} to write the layouts with its h5py and hdf5plugin, it said: {said}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -9,7 +9,7 @@ from typing import get_args
 import click
 
 from lib import shards, target_file
-from lib.base.command import command, result, source
+from lib.base.command import Group, command, result, source
 from lib.base.errors import InputError
 from lib.target_sets import checks, difference, facts, imported
 from lib.target_sets.checks import Check, Means
@@ -20,7 +20,7 @@ WIDTH = 110
 GIVEN = click.Path(exists=True, path_type=Path)
 
 
-@click.group(help=__doc__)
+@click.group(cls=Group, help=__doc__)
 def main() -> None:
     """The commands below."""
 

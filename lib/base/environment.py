@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +17,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lib.base import json_text, params
-from lib.base.errors import require
+from lib.base import files, json_text, params
+from lib.base.errors import InputError, require
+from lib.base.git import git
 
 FOLDER = Path("results/environments")
 LOCK = Path("requirements.lock")
@@ -65,10 +65,11 @@ def recorded(out: Path | None, folder: Path | None) -> Iterator[None]:
     if target is None:
         yield
         return
+    files.require_place(target)
     code = _code()  # as it is now, when it has been read: a long training may outlast an edit
     yield
     record = Environment(stage=os.environ.get("DVC_STAGE"), **_versions(), **_machine(), **code)
-    _write(target, record)
+    files.write(target, json.dumps(asdict(record), indent=2, sort_keys=True) + "\n")
 
 
 def place(path: Path, folder: Path = FOLDER) -> Path:
@@ -90,7 +91,11 @@ def read(path: Path) -> Environment:
 def cpu() -> str:
     """What the processor calls itself (Linux), else its architecture."""
     listed = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", listed.read_text(), re.MULTILINE) if listed.is_file() else None
+    found = (
+        re.search(r"^model name\s*:\s*(.+)$", listed.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        if listed.is_file()
+        else None
+    )
     return found.group(1).strip() if found else platform.machine()
 
 
@@ -132,24 +137,11 @@ def _machine() -> dict[str, Any]:
 
 
 def _code() -> dict[str, Any]:
+    """What is known of the code; why there is no commit is said on standard error."""
     lock = hashlib.sha256(LOCK.read_bytes()).hexdigest() if LOCK.is_file() else None
-    commit = _git("log", "-1", "--format=%H", "--", *CODE)
-    edits = _git("status", "--porcelain", "--", *CODE)
-    return {"commit": commit or None, "modified": bool(edits) if commit and edits is not None else None, "lock_sha256": lock}
-
-
-def _git(*words: str) -> str | None:
-    """What Git prints, or None where it cannot say; it takes no lock, so that it disturbs nobody who commits at this moment."""
     try:
-        done = subprocess.run(["git", "--no-optional-locks", *words], capture_output=True, text=True)
-    except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _write(target: Path, record: Environment) -> None:
-    """Complete or absent, and never into a file of DVC's cache that `target` may be a link to."""
-    part = target.with_name(f"{target.name}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    part.write_text(json.dumps(asdict(record), indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(part, target)
+        commit, edits = git("log", "-1", "--format=%H", "--", *CODE), git("status", "--porcelain", "--", *CODE)
+    except InputError as error:
+        print(f"The record of the environment has no commit: {error}", file=sys.stderr)
+        return {"commit": None, "modified": None, "lock_sha256": lock}
+    return {"commit": commit or None, "modified": bool(edits) if commit else None, "lock_sha256": lock}

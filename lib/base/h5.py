@@ -21,6 +21,7 @@ from typing import TypeVar
 import h5py
 import numpy as np
 
+from lib.base import files
 from lib.base.errors import InputError, require
 
 SCHEMA_VERSION = 1
@@ -32,6 +33,7 @@ _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
     int: ((int, np.integer), "a whole number"),
     float: ((int, float, np.integer, np.floating), "a number"),
 }
+DESCRIPTIONS = 16 * 2**20  # bytes, more than any file here has beside its data
 _DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, SystemError)
 _MARK, _ZEROS = b"sha256:", 64 * b"0"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -40,13 +42,15 @@ _DEFLATED = 1032  # to how much one byte of a compressed dataset can grow, at mo
 
 
 @contextmanager
-def writing(path: Path, kind: str, version: int = SCHEMA_VERSION) -> Iterator[h5py.File]:
-    """Open a new file of `kind` for writing; it appears under `path` only when the block ends without an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+def writing(path: Path, kind: str, version: int = SCHEMA_VERSION, nbytes: int = 0) -> Iterator[h5py.File]:
+    """Open a new file of `kind` for writing; it appears under `path` only when the block ends without an exception.
+
+    Args:
+        nbytes: of the data to come, if they may be more than `DESCRIPTIONS`: a disk without so much room is refused at once.
+    """
     sealed = kind not in WITHOUT_DIGEST
-    try:
-        with h5py.File(part, "w", libver=("earliest", "v110"), locking="best-effort") as file:
+    with files.writing(path) as part:
+        with h5py.File(part, "w", libver=("earliest", "v110"), locking="best-effort") as file, _room(file, nbytes):
             tell(file, kind=kind, schema_version=version)
             if sealed:
                 tell(file, digest=(_MARK + _ZEROS).decode())
@@ -54,9 +58,21 @@ def writing(path: Path, kind: str, version: int = SCHEMA_VERSION) -> Iterator[h5
             file.attrs["complete"] = True
         if sealed:
             seal(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _room(file: h5py.File, nbytes: int) -> Iterator[None]:
+    """Take the room for `nbytes` and what describes them before anything is written, and give back at the end what is left of it.
+
+    HDF5 cannot drop what it could not write: on a disk that gets full it tries again when it closes the file, and crashes the process.
+    The bytes of the file are the same without this.
+    """
+    descriptor = file.id.get_vfd_handle()
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, nbytes + DESCRIPTIONS)
+    yield
+    file.flush()
+    os.ftruncate(descriptor, file.id.get_filesize())
 
 
 @contextmanager

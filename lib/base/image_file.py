@@ -73,7 +73,7 @@ def write(path: Path, dataset: str, classes: int, splits: dict[str, tuple[np.nda
     """Write `splits`: name -> (images, labels, source_rows)."""
     for name, (images, labels, source_rows) in splits.items():
         _check(path, name, images, labels, source_rows, classes)
-    with h5.writing(path, KIND) as file:
+    with h5.writing(path, KIND, nbytes=sum(array.nbytes for split in splits.values() for array in split)) as file:
         h5.tell(file, dataset=dataset, classes=classes)
         for name, (images, labels, source_rows) in splits.items():
             group, content = file.create_group(name), digest(images, labels)

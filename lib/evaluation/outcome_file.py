@@ -84,8 +84,14 @@ _TEXT = ("dataset", "row", "suite", "images_digest")
 
 def write(path: Path, outcomes: Outcomes) -> None:
     """Write all records of one suite on one model."""
-    with h5.writing(path, KIND) as file:
+    with h5.writing(path, KIND, nbytes=nbytes(outcomes)) as file:
         fill(file, outcomes)
+
+
+def nbytes(outcomes: Outcomes) -> int:
+    """The room that the outcomes of single images take in a file, in bytes."""
+    single = sum(record.correct.size + sum(4 * noticed.size for noticed in record.telemetry.values()) for record in outcomes.records)
+    return single + len(outcomes.rows) * (len(outcomes.records) + 17)
 
 
 def fill(file: h5py.File, outcomes: Outcomes) -> None:

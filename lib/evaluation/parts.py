@@ -74,7 +74,7 @@ def _put(record: Record, other: Record, positions: np.ndarray) -> Record:
 
 def write(path: Path, found: Outcomes, place: Part) -> None:
     """Write the outcomes of a part."""
-    with h5.writing(path, KIND) as file:
+    with h5.writing(path, KIND, nbytes=outcome_file.nbytes(found)) as file:
         outcome_file.fill(file, found)
         h5.tell(file, first=place.first, last=place.last, total=place.total, size=place.size)
         h5.tell(file, common=json.dumps(place.common, sort_keys=True))

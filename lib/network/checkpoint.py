@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lib.base import json_text, params
+from lib.base import files, json_text, params
 from lib.base.errors import InputError, require
 from lib.network import architecture, digests, folders
 from lib.network.architecture import Model
@@ -23,11 +23,11 @@ FILES = {"weights.safetensors": "weights", "model.json": "a model description", 
 
 def write(folder: Path, model: nn.Module, settings: Model, shape: tuple[int, int, int], classes: int, history: list[dict]) -> None:
     """Write the three files and their digests; the folder appears under its name only when all are complete."""
-    with folders.writing(folder) as part:
+    with files.writing_folder(folder) as part:
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         save_file(state, part / "weights.safetensors")
         described = {"model": asdict(settings), "shape": list(shape), "classes": classes}
-        (part / "model.json").write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")
+        (part / "model.json").write_text(json.dumps(described, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         _write_history(part / "history.csv", history)
         folders.seal(part)
 
@@ -83,7 +83,7 @@ def _description(path: Path) -> Description:
 
 
 def _write_history(path: Path, history: list[dict]) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)

@@ -1,32 +1,14 @@
-"""Folders that are either complete or absent, and whose files are what was written.
+"""Folders whose files are what was written.
 
 `SHA256SUMS` is the list that `sha256sum` writes and `sha256sum -c SHA256SUMS` compares.
 """
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from lib.base.errors import require
 from lib.network import digests
 
 SUMS = "SHA256SUMS"
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[Path]:
-    """A new, empty folder to write into; it takes the place of `folder` only when the block ends without an exception."""
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        yield part
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def seal(folder: Path) -> None:

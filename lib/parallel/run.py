@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from lib.base.errors import require
+from lib.base.git import git
 from lib.parallel import engine, lockfile
 from lib.parallel.board import Board
 from lib.parallel.lockfile import STATE
@@ -109,23 +110,16 @@ def _job(root: Path, wish: Wish) -> Job:
 
 def _commit(root: Path) -> str:
     """The commit that clones elsewhere must be at; raises `InputError` if this workspace is not at one."""
-    edits = ["status", "--porcelain", "--untracked-files=no", "--", ".", ":!*dvc.lock", ":!*.gitignore"]
-    found = _git(root, *edits).split("\n")[0].strip()
+    edits = "status", "--porcelain", "--untracked-files=no", "--", ".", ":!*dvc.lock", ":!*.gitignore"
+    found = git(*edits, folder=root).split("\n")[0].strip()
     require(not found, f"nodes with clones of their own work at one commit: expected no edits here, got {found!r}; commit first")
-    return _git(root, "rev-parse", "HEAD").strip()
-
-
-def _git(root: Path, *words: str) -> str:
-    """What Git prints; a sentence where it refuses, for instance a folder of another owner."""
-    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True)
-    require(done.returncode == 0, f"--remote needs the commit of {root}, `git {words[0]}` refuses: {' '.join(done.stderr.split())}")
-    return done.stdout
+    return git("rev-parse", "HEAD", folder=root)
 
 
 def _begin(root: Path, planned: Plan) -> None:
     """Note the order of dvc.lock, unless a run that did not come to its end has."""
     if not (root / STATE / ORDER).exists():
-        (root / STATE / ORDER).write_text(json.dumps(lockfile.names(root, planned.order)))
+        (root / STATE / ORDER).write_text(json.dumps(lockfile.names(root, planned.order)), encoding="utf-8")
 
 
 def _end(root: Path, board: Board, planned: Plan) -> None:
@@ -134,7 +128,7 @@ def _end(root: Path, board: Board, planned: Plan) -> None:
     if elsewhere:
         lockfile.merge(root, {name: entry for outcome in elsewhere.values() for name, entry in outcome.entry.items()})
         _dvc(root, "pull", elsewhere)
-    before = json.loads((root / STATE / ORDER).read_text())
+    before = json.loads((root / STATE / ORDER).read_text(encoding="utf-8"))
     lockfile.arrange(root, before, planned.order)
     (root / STATE / ORDER).unlink()
 
@@ -142,6 +136,6 @@ def _end(root: Path, board: Board, planned: Plan) -> None:
 def _dvc(root: Path, verb: str, stages: Iterable[str]) -> None:
     """Push or pull the results of `stages`."""
     call = [sys.executable, "-m", "dvc", "--wait-for-lock", verb, "--quiet", *sorted(stages)]
-    done = subprocess.run(call, cwd=root, capture_output=True, text=True)
+    done = subprocess.run(call, cwd=root, capture_output=True, encoding="utf-8", errors="replace")
     said = done.stderr.strip().splitlines() or ["it said nothing"]
     require(done.returncode == 0, f"`dvc {verb}` of what several nodes need failed: {said[0]}")

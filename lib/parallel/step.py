@@ -44,7 +44,7 @@ def main() -> None:
     given = json.load(sys.stdin)
     lockfile.STATE.mkdir(parents=True, exist_ok=True)
     # Two runs that came to the same stage take turns: the second finds it done.
-    with open(lockfile.STATE / f"{given['stage'].replace(os.sep, '_')}.lock", "w") as turn:
+    with open(lockfile.STATE / f"{given['stage'].replace(os.sep, '_')}.lock", "w", encoding="utf-8") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         status = reproduce(given["stage"], given["reads"], given["entries"], given["force"])
         if status == 0 and given["record"] is not None:

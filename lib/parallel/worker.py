@@ -129,7 +129,7 @@ def unusable(job: Job, workspace: Path, shared: bool) -> str:
         return f"expected a clone of the project in {workspace} on {socket.gethostname()}, found no dvc.yaml; start the node by tools.node"
     if not job.remote:
         return f"{workspace} on {socket.gethostname()} is another clone than {job.root}: their results meet in a remote, say --remote"
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=workspace, capture_output=True, text=True)
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=workspace, capture_output=True, encoding="utf-8")
     commit = asked.stdout.strip()
     if asked.returncode or commit != job.commit:
         refusal = " ".join(asked.stderr.split())

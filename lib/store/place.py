@@ -17,6 +17,7 @@ from dvc.repo import Repo
 from dvc_data.hashfile.hash import fobj_md5
 
 from lib.base.errors import InputError
+from lib.base.git import git
 
 OBJECT = re.compile(r"([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
 LISTING = ".dir"
@@ -71,6 +72,8 @@ def project(folder: Path) -> Iterator[Repo]:
     except NotDvcRepoError as error:
         raise InputError(f"expected a folder inside a DVC project, got {folder.resolve()}") from error
     with repo:
+        if not repo.config["core"].get("no_scm"):
+            git("rev-parse", "--git-dir", folder=repo.root_dir)  # says why, and what to type, where DVC says neither
         yield repo
 
 

@@ -6,7 +6,6 @@ that the file can be had, and is whole, is what `check` makes sure of.
 
 import logging
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from dvc_data.hashfile.hash import file_md5
 
 from lib import target_file
 from lib.base.errors import require
+from lib.base.git import git
 from lib.store import place, wanted
 from lib.store.place import Store
 from lib.store.wanted import Output
@@ -103,10 +103,3 @@ def check_object(store: Store, release: Release) -> None:
 def tag(release: Release) -> None:
     """Make the annotated tag; its message says which file it is."""
     git("tag", "--annotate", release.tag, "--message", f"{release.name} {release.version}\n\n{release.path}, MD5 {release.oid}")
-
-
-def git(*words: str) -> str:
-    """What `git …` prints; `InputError` with what it says when it fails."""
-    done = subprocess.run(["git", *words], capture_output=True, text=True)
-    require(done.returncode == 0, f"git {words[0]} failed: {' '.join(done.stderr.split())[:300]}")
-    return done.stdout

@@ -69,5 +69,5 @@ def _maps(path: Path, train: Split, count: int) -> np.ndarray:
 
 def validation_loss(folder: Path) -> float:
     """Validation loss of the epoch whose weights were kept."""
-    with folders.unchanged(folder / "history.csv", "the history of a training").open(newline="") as file:
+    with folders.unchanged(folder / "history.csv", "the history of a training").open(newline="", encoding="utf-8") as file:
         return next(float(line["validation_loss"]) for line in csv.DictReader(file) if int(line["selected"]))

@@ -1,6 +1,5 @@
 """A picture of the first maps of a target set, of different classes where the images are at hand."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib import target_file
-from lib.base import image_file
+from lib.base import files, image_file
 from lib.base.errors import require
 from lib.report.drawing import INK, MUTED, STYLE
 from lib.target_sets import facts, streams
@@ -89,10 +88,5 @@ def _bare(axes: Axes) -> None:
 
 def _save(figure: Figure, out: Path) -> None:
     """Complete or absent."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f"{out.name}.part")
-    try:
+    with files.writing(out) as part:
         figure.savefig(part, format="png", metadata={"Software": None})
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ result is written. A fingerprint says which training it belongs to: one with any
 
 import hashlib
 import json
-import os
 import sys
 from dataclasses import asdict, is_dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lib import unfinished
+from lib.base import files
 from lib.base.errors import require
 from lib.network import digests, processes
 from lib.training.objective import Objective
@@ -58,11 +58,10 @@ class Store:
         """Put the file of `run` in the place of the one before; a kill at any time leaves one of the two. The first process does it."""
         if not processes.is_first():
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        state, part = json.dumps({"fingerprint": self.fingerprint, "facts": run.facts()}), self._part()
+        state = json.dumps({"fingerprint": self.fingerprint, "facts": run.facts()})
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in run.tensors().items()}
-        save_file(tensors, part, {"state": state, "digest": _digest(state, tensors)})
-        os.replace(part, self.path)
+        with files.writing(self.path) as part:
+            save_file(tensors, part, {"state": state, "digest": _digest(state, tensors)})
 
     def remove(self) -> None:
         """Remove the file and the folders that it leaves empty. The first process does it."""
