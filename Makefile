@@ -8,7 +8,7 @@ SECTIONS := data|model|training|rows|teachers|at|jr|ir|saliency|threshold|permut
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help env repro parallel plots experiments test lint scale preset audit beyond matched benchmark lock clean
+.PHONY: help env repro parallel plots experiments test numeric lint scale preset audit beyond matched benchmark lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what there is
@@ -43,6 +43,9 @@ experiments: env  ## A short table of all experiments: changed parameters and a 
 
 test: env lint  ## Lint, types and tests
 	python -m pytest -n 2 --dist worksteal
+
+numeric: env  ## The tests that compute with torch, for instance as on an older processor: ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 make numeric
+	python -m pytest -n 2 --dist worksteal -m numeric tests
 
 lint: env
 	ruff check lib stages tests tools

@@ -10,6 +10,7 @@ from lib.base.command import command
 
 import click
 
+from lib.base import files
 from lib.base.errors import InputError
 from lib.settings import stand_ins
 
@@ -25,8 +26,7 @@ def main(out: Path | None, study: Path | None) -> None:
     if problems:
         raise InputError(*problems)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text("params.yaml was checked\n", encoding="utf-8")
+        files.write(out, "params.yaml was checked\n")
 
 
 def found(study: Path | None) -> list[str]:

@@ -22,6 +22,13 @@ def address() -> Iterator[str]:
         yield found
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What computes with torch itself is `numeric`: `make numeric` runs it under another instruction set."""
+    for item in items:
+        if hasattr(getattr(item, "module", None), "torch"):
+            item.add_marker(pytest.mark.numeric)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say which servers the remotes were tried on: a machine without OpenSSH's has another."""
     servers = {value for report in terminalreporter.getreports("passed") for name, value in report.user_properties if name == "server"}
