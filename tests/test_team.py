@@ -83,6 +83,17 @@ def test_a_clone_computes_only_what_it_changes_and_takes_the_rest_from_others(te
     assert contents(three.folder, RESULTS) == contents(two.folder, RESULTS)
 
 
+def test_studies_that_nobody_has_run_do_not_stand_in_the_way_of_plain_commands(team: Path, tmp_path: Path) -> None:
+    two = Member(tmp_path / "b", tmp_path / "elsewhere/two")
+    two.clone(team / "origin.git")
+    assert (two.folder / "studies/audit/dvc.yaml").exists()
+    two.do("dvc pull && dvc checkout")
+    assert "up to date" in two.do("dvc status")
+    change_lambda(two)
+    two.do("dvc exp save -n mine && git checkout -q . && dvc exp apply mine")
+    assert "lambda_d: 7.0" in (two.folder / "params.yaml").read_text()
+
+
 def test_a_team_works_over_a_server(remote: Remote, team: Path, tmp_path: Path) -> None:
     one = Member(tmp_path / "a", team / "one", environment=remote.environment)
     one.configure("repo", {"url": remote.url, **remote.shared})
