@@ -14,7 +14,7 @@ import pages
 import pytest
 import torch
 from dvc.cli import DvcParserError
-from pages import ALL, PAGES, Command, accepted, anchors, dvc_parser, has_parameter, is_target, made_in, of, prose
+from pages import ALL, PAGES, WRITTEN, Command, accepted, anchors, blocks, dvc_parser, has_parameter, is_target, made_in, of, prose
 from project import ROOT, run
 from torch import nn
 
@@ -131,6 +131,12 @@ def test_every_page_of_the_documentation_is_reached_from_its_front_page() -> Non
         links = re.findall(r"\]\(([^)#\s]+\.md)", page.read_text())
         waiting += [file for link in links if (file := (page.parent / link).resolve()).exists() and file not in seen]
     assert {page for page in PAGES if page.is_relative_to(ROOT / "docs")} <= seen
+
+
+def test_every_page_with_commands_or_code_is_followed_by_a_test_or_says_which_other_one_does_it() -> None:
+    followed = (ROOT / "tests/test_walks.py").read_text()
+    with_blocks = [page.relative_to(ROOT) for page in WRITTEN if blocks(page, "bash") or blocks(page, "python")]
+    assert [str(page) for page in with_blocks if f'"{page}"' not in followed] == []
 
 
 TUTORIAL = ROOT / "docs/tutorial.md"

@@ -132,7 +132,11 @@ def object_of(member: Member, path: str) -> str:
 REFUSED = [
     ("true", "targets-R v1.0.0", "NAME must be one of the artifacts in dvc.yaml (targets-R_smoothgrad, targets-none), got 'targets-R'"),
     ("true", f"{NAME} 1", "a version must look like v1.0.0, got '1'"),
-    ("true", "targets-none v1.0.0", "dvc.lock records no output data/targets/0/none.h5"),
+    (
+        "true",
+        "targets-none v1.0.0",
+        f"dvc.lock records no output data/targets/0/none.h5, which targets-none stands for; of the artifacts in dvc.yaml it has {NAME}",
+    ),
     ("echo >> params.yaml", f"{NAME} v1.0.0", "expected everything to be committed, but params.yaml is not"),
     ("echo phi: 2 > params.yaml && git commit -qam phi", f"{NAME} v1.0.0", f"{SET} is out of date: threshold would run"),
     (f"rm {SET}", f"{NAME} v1.0.0", f"expected {SET}, found nothing there"),
