@@ -34,6 +34,8 @@ def build(place: Path) -> None:
     folder.mkdir()
     copy(folder)
     copy_studies(folder)
+    for study in (folder / "results/published").glob("*/"):  # half of the report's work
+        shutil.rmtree(study)
     for name in ("tools", "scales", "tests", "docs", ".dvc/plots"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Makefile", "pyproject.toml", "resources.yaml", "README.md"):
@@ -58,6 +60,8 @@ def shrunk() -> dict:
         document[section].update(values)
     document["rows"] = {row: document["rows"][row] for row in ROWS}
     document["ir"] = {row: document["ir"][row] for row in ROWS if row in document["ir"]}
+    for row in document["ir"].values():
+        row["lambda_m"] = 0.6708  # 0.15 times the root of the batch size, as preset strict has it
     document["at"], document["jr"], document["permute"]["fractions"] = {}, {}, {"perm50": 0.5}
     document["saliency"].update(teachers=["R"], batch_size=40)
     document["saliency"]["methods"]["smoothgrad"]["samples"] = 2
