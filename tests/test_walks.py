@@ -1,6 +1,6 @@
 """Every page that shows commands or code is followed to its end on a tiny scale, each in a project of its own, with the report.
 
-`python -m pytest -m walk` runs these: they take minutes, so `make test` leaves them out.
+They take minutes, so `make test` leaves them out; `pytest -m walk` runs them.
 """
 
 import json
@@ -125,7 +125,7 @@ def table(walk: Walk) -> str:
 
 def test_the_tutorial(walk: Walk) -> None:
     walk.follow("docs/tutorial.md")
-    assert "IR(R,avg)" in table(walk) and "one_step" in table(walk)
+    assert "IR(R,avg)" in table(walk) and "step1" in table(walk)
 
 
 @pytest.mark.parametrize(
