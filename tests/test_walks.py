@@ -197,12 +197,15 @@ def test_a_dataset_of_photos_and_one_of_code(walk: Walk) -> None:
 def test_evaluate_your_model(walk: Walk) -> None:
     photos(walk.folder / "photos")
     walk.names = {"images": np.zeros((3, 1, 28, 28), np.uint8), "labels": np.arange(3), "source_rows": np.arange(3)}
-    walk.follow("docs/how-to/evaluate-your-model.md")
+    page = "docs/how-to/evaluate-your-model.md"
+    (elsewhere,) = (line for block in blocks(page) for line in block.content.splitlines() if line.startswith("PYTHONPATH="))
+    walk.instead = {elsewhere: [f"{elsewhere.partition(' ')[2]}/photos"]}  # the reader's folder is this one, and holds the other results
+    walk.follow(page)
     assert (walk.folder / "evaluated/lenet/gate.json").exists()
 
 
 def test_share_out_an_evaluation(walk: Walk) -> None:
-    replaced(walk.folder / "params.yaml", "batch_size: 192", "batch_size: 2")
+    replaced(walk.folder / "params.yaml", "evaluation:\n  images: 20\n  batch_size: 192", "evaluation:\n  images: 40\n  batch_size: 1")
     walk.follow("docs/how-to/share-out-an-evaluation.md")
     walk.do("dvc repro")
 
