@@ -22,7 +22,7 @@ from lib.evaluation.threats import Threat
 from lib.evaluation.work import Work
 from lib.network.batches import Batch
 
-SHELL = {"cd", "export", "git", "mkdir", "python3", "ray", "sbatch", "source", "uv", "wait"}
+SHELL = {"cd", "cp", "export", "git", "mkdir", "python3", "ray", "sbatch", "source", "uv", "wait"}
 
 
 def test_a_line_is_cut_into_its_commands() -> None:
