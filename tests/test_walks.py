@@ -115,8 +115,7 @@ def photos(folder: Path) -> None:
     noise = np.random.default_rng(0)
     for label, number in np.ndindex(10, 10):
         (folder / str(label)).mkdir(parents=True, exist_ok=True)
-        pixels = noise.integers(0, 30, (28, 28), np.uint8) + np.uint8(20 * label)
-        Image.fromarray(pixels).save(folder / str(label) / f"{number}.png")
+        Image.fromarray(noise.integers(0, 30, (28, 28), np.uint8) + np.uint8(20 * label)).save(folder / str(label) / f"{number}.png")
 
 
 def table(walk: Walk) -> str:
