@@ -36,7 +36,7 @@ def build(place: Path) -> None:
     copy_studies(folder)
     for study in (folder / "results/published").glob("*/"):  # half of the report's work
         shutil.rmtree(study)
-    for name in ("tools", "scales", "tests", "docs", ".dvc/plots"):
+    for name in ("tools", "scales", "tests", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Makefile", "pyproject.toml", "resources.yaml", "README.md"):
         shutil.copy(ROOT / name, folder / name)
@@ -44,12 +44,11 @@ def build(place: Path) -> None:
         YAML().dump(shrunk(), scale)
         scale.write_text(scale.read_text() + f"# {scale.stem}\n")
     shutil.copy(folder / "scales/quick.yaml", folder / "params.yaml")
-    start(folder)
+    start(folder)  # which empties .dvc
+    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
     with project(folder):
-        walk = Walk(folder)
-        walk.do("dvc repro")
-        walk.do("git add -A")
-        walk.do("git commit -qm finished")
+        for command in ("dvc repro", "git add -A", "git commit -qm finished"):
+            Walk(folder).do(command)
 
 
 def shrunk() -> dict:
@@ -105,8 +104,7 @@ PUT = {
 
 @pytest.fixture
 def walk(finished: Path, tmp_path: Path) -> Iterator[Walk]:
-    folder = shutil.copytree(finished, tmp_path / "project", symlinks=True)
-    with project(folder):
+    with project(folder := shutil.copytree(finished, tmp_path / "project", symlinks=True)):
         yield Walk(folder, INSTEAD, PUT)
 
 
@@ -189,6 +187,7 @@ def test_a_dataset_of_photos_and_one_of_code(walk: Walk) -> None:
     entry = "SOURCES: dict[str, Callable[[Data], Source]] = {"
     walk.by_hand["def digits(data: Data) -> Source:"] = lambda block: replaced(datasets, entry, f"{block.content}\n\n{entry}")
     walk.by_hand[entry] = lambda block: replaced(datasets, entry, f'{entry}"digits": digits, ')
+    replaced(walk.folder / "tests/test_datasets.py", "one of mnist5k,", "one of digits, mnist5k,")  # the page's last sentence
     walk.follow("docs/how-to/add-a-dataset.md")
     walk.do("dvc repro")
 
