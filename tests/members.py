@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from dvc.config import Config
 from filelock import FileLock
-from project import ENVIRONMENT, ROOT, copy, edited, shrink
+from project import ENVIRONMENT, ROOT, copy, copy_studies, edited, shrink
 from remotes import Remote
 
 from tools import store
@@ -127,7 +127,9 @@ def copy_of_project(folder: Path) -> Path:
     (folder / "tools").mkdir()
     for name in ("__init__.py", "store.py"):
         shutil.copy(ROOT / "tools" / name, folder / "tools" / name)
-    shutil.rmtree(folder / "studies", ignore_errors=True)
+    copy_studies(folder)
+    hidden = [f"/{file.relative_to(folder)}\n" for file in folder.glob("studies/**/dvc.yaml")]  # also where the project has run them
+    (folder / ".dvcignore").write_text((ROOT / ".dvcignore").read_text() + "".join(hidden))
     (folder / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
     (folder / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
@@ -23,8 +24,18 @@ ROWS = ("NR", "R", "AT25", "JR", "NR_simple", "R_simple", "R_smoothgrad", "R_smo
 @cache
 def all_stages() -> list[PipelineStage]:
     """Every stage instance of the real project, those of the studies among them; `path_in_repo` says of which file."""
-    with Repo(str(ROOT)) as repo:
-        return [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
+    with TemporaryDirectory() as folder:  # where no .dvcignore hides a study
+        copy_studies(Path(folder))
+        for name in ("dvc.yaml", "params.yaml"):
+            shutil.copy(ROOT / name, folder)
+        Repo.init(folder, no_scm=True).close()
+        with Repo(folder) as repo:
+            return [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
+
+
+def copy_studies(folder: Path) -> None:
+    """The studies, as if nobody had run one."""
+    shutil.copytree(ROOT / "studies", folder / "studies", ignore=shutil.ignore_patterns("dvc.lock"))
 
 
 def copy(folder: Path) -> Path:

@@ -9,9 +9,11 @@ import pytest
 import report_grid
 
 from lib import gradient_file
+from lib.compare.figures import MARKS
 from lib.gradient_file import Gradients
-from lib.report import networks, overview, short_answer, survival
+from lib.report import drawing, network_figures, networks, overview, short_answer, survival, vega
 from lib.report.charts import glance, looks, permutation, scatter, security
+from lib.report.families import FAMILIES, NAMES
 from lib.report.results import Evidence
 from lib.report.survival import Survival
 from lib.report.vega import as_json
@@ -30,6 +32,12 @@ def brightness(colour: str) -> float:
     parts = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_every_family_has_a_name_a_colour_and_a_shape_in_every_picture() -> None:
+    for known in (NAMES, drawing.SHADES, looks.DARK_SHADES, looks.SHAPES, network_figures.SHAPES):
+        assert set(known) == set(FAMILIES)
+    assert set(vega.OUTLINES) == set(MARKS) == set(looks.SHAPES.values())
 
 
 def test_every_shade_is_seen_on_its_page(evidence):

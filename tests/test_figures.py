@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib import target_file
-from lib.base import image_file
+from lib.base import image_file, params
 from lib.base.errors import InputError
 from lib.evaluation import outcome_file
 from lib.report import curve_figures, drawing, families, figures, galleries
@@ -29,6 +29,12 @@ def test_every_row_belongs_to_the_family_it_was_trained_for(grid):
     assert found["NR"] == "standard" and found["R"] == found["AT25"] == "adversarial" and found["JR"] == "jacobian"
     assert found["R_smoothgrad"] == found["R_simple"] == "robust" and found["NR_simple"] == "non_robust"
     assert found["R_smoothgrad_perm25"] == found["R_smoothgrad_perm100"] == "permuted"
+
+
+def test_a_row_that_another_objective_trains_belongs_to_no_family_of_the_paper(grid):
+    document = params.document()
+    trained = document | {"rows": document["rows"] | {"GR": {}}, "gr": {"GR": {"lambda_g": 0.1}}}
+    assert families.families(trained)["GR"] == "other"
 
 
 def test_every_row_of_the_table_has_a_colour_of_its_own(grid):

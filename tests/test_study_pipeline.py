@@ -1,11 +1,13 @@
 """The studies' dvc.yaml files tell the truth, and nothing of them runs by `dvc repro` alone."""
 
 import re
+import subprocess
 from functools import cache
+from pathlib import Path
 
 import pytest
 from dvc.stage import PipelineStage
-from project import ROOT, all_stages
+from project import ROOT, all_stages, run
 from ruamel.yaml import YAML
 from test_pipeline import families, listed, reachable
 
@@ -52,6 +54,20 @@ def test_a_stage_of_a_study_lists_the_code_that_it_can_reach(name: str) -> None:
 
 def test_every_study_has_its_stages() -> None:
     assert {name.split(":")[0] for name in stages()} == set(FILES)
+
+
+def test_dvc_looks_for_results_of_a_study_only_where_it_has_run() -> None:
+    hidden = (ROOT / ".dvcignore").read_text().splitlines()
+    assert [file for file in FILES if f"/{file}" not in hidden and not (ROOT / file).with_name("dvc.lock").exists()] == []
+
+
+@pytest.mark.parametrize("name", ["audit", "beyond", "matched"])
+def test_make_shows_dvc_the_study_that_it_runs_and_no_other(name: str, tmp_path: Path) -> None:
+    ignored = tmp_path / ".dvcignore"
+    ignored.write_text("".join(f"/{file}\n" for file in FILES))
+    (line,) = (line for line in run(f"make -n {name}", ROOT).splitlines() if line.startswith("sed "))
+    subprocess.run(line, shell=True, check=True, cwd=tmp_path)
+    assert set(FILES) - {line[1:] for line in ignored.read_text().split()} == {"studies/dvc.yaml", f"studies/{name}/dvc.yaml"}
 
 
 def test_the_main_pipeline_does_not_read_what_a_study_writes() -> None:

@@ -84,6 +84,17 @@ def test_a_clone_computes_only_what_it_changes_and_takes_the_rest_from_others(te
     assert contents(three.folder, RESULTS) == contents(two.folder, RESULTS)
 
 
+def test_studies_that_nobody_has_run_do_not_stand_in_the_way_of_plain_commands(team: Path, tmp_path: Path) -> None:
+    two = Member(tmp_path / "b", tmp_path / "elsewhere/two")
+    two.clone(team / "origin.git")
+    assert (two.folder / "studies/audit/dvc.yaml").exists()
+    two.do("dvc pull && dvc checkout")
+    assert "up to date" in two.do("dvc status")
+    change_lambda(two)
+    two.do("dvc exp save -n mine && git checkout -q . && dvc exp apply mine")
+    assert "lambda_d: 7.0" in (two.folder / "params.yaml").read_text()
+
+
 def test_a_team_works_over_a_server(remote: Remote, team: Path, tmp_path: Path) -> None:
     one = Member(tmp_path / "a", team / "one", environment=remote.environment)
     one.configure("repo", {"url": remote.url, **remote.shared})
@@ -122,7 +133,11 @@ def object_of(member: Member, path: str) -> str:
 REFUSED = [
     ("true", "targets-R v1.0.0", "NAME must be one of the artifacts in dvc.yaml (targets-R_smoothgrad, targets-none), got 'targets-R'"),
     ("true", f"{NAME} 1", "a version must look like v1.0.0, got '1'"),
-    ("true", "targets-none v1.0.0", "dvc.lock records no output data/targets/0/none.h5"),
+    (
+        "true",
+        "targets-none v1.0.0",
+        f"dvc.lock records no output data/targets/0/none.h5, which targets-none stands for; of the artifacts in dvc.yaml it has {NAME}",
+    ),
     ("echo >> params.yaml", f"{NAME} v1.0.0", "expected everything to be committed, but params.yaml is not"),
     ("echo phi: 2 > params.yaml && git commit -qam phi", f"{NAME} v1.0.0", f"{SET} is out of date: threshold would run"),
     (f"rm {SET}", f"{NAME} v1.0.0", f"expected {SET}, found nothing there"),

@@ -14,8 +14,8 @@ from lib.base.errors import require
 from lib.base.git import git
 from lib.network import runtime
 
-# Results and what DVC notes about them are no part of what makes them.
-CODE = (".", ":(exclude)results", ":(exclude)report", ":(exclude,glob)**/dvc.lock")
+# Results, what DVC notes about them, and which studies it looks at, are no part of what makes them.
+CODE = (".", ":(exclude)results", ":(exclude)report", ":(exclude).dvcignore", ":(exclude,glob)**/dvc.lock")
 
 
 def about(

@@ -15,7 +15,7 @@ from lib.report.figures import Picture
 
 NAME = "security"
 # Matplotlib's letters for the symbols of the chart.
-MARKS = {"circle": "o", "square": "s", "triangle-up": "^", "diamond": "D", "triangle-down": "v", "cross": "P"}
+MARKS = {"circle": "o", "square": "s", "triangle-up": "^", "diamond": "D", "triangle-down": "v", "cross": "P", "triangle-right": ">"}
 PER_LINE = 4
 ATTACKS = ("strict", "autoattack", "paper")  # the first that all revisions have is drawn
 

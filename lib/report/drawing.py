@@ -20,6 +20,7 @@ SHADES: dict[Family, tuple[str, ...]] = {
     "standard": ("#6b7280", "#8b929e"),
     "adversarial": ("#3f8fd2", "#1f5fa8", "#12365f"),
     "jacobian": ("#12866b", "#35a085"),
+    "other": ("#a0522d", "#7a3b1d"),
     "permuted": ("#a67f0a", "#5e4a06", "#7d8a12", "#a2605a"),
     "non_robust": ("#a875c8", "#7c4a9e", "#4f2a6b"),
     "robust": ("#e0702b", "#b93a14", "#852407"),

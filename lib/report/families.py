@@ -9,13 +9,14 @@ from typing import Any, Literal, get_args
 
 from lib.base import params
 
-Family = Literal["standard", "adversarial", "jacobian", "permuted", "non_robust", "robust"]
+Family = Literal["standard", "adversarial", "jacobian", "other", "permuted", "non_robust", "robust"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
 NAMES: dict[Family, str] = {
     "standard": "standard training",
     "adversarial": "adversarial training",
     "jacobian": "Jacobian regularization",
+    "other": "an objective that the paper does not have",
     "permuted": "IR, permuted targets of the robust teacher",
     "non_robust": "IR, targets of a non-robust teacher",
     "robust": "IR, targets of a robust teacher",
@@ -53,6 +54,8 @@ def _family(row: str, document: dict | None) -> Family:
         return "adversarial"
     if row in _value(document, "jr"):
         return "jacobian"
+    if row not in _value(document, "ir"):
+        return "other"
     if permuted_targets(document).get(row, 0.0) > 0:
         return "permuted"
     teacher = teacher_targets(document).get(row, ("", ""))[0]

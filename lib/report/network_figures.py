@@ -16,7 +16,15 @@ from lib.report.series import headline
 
 PANELS = {"cosine_reference": "(a) Cosine with the reference maps", "label_norm": "(b) Norm of the label’s gradient, logarithmic"}
 # Those of the chart on the page.
-SHAPES: dict[Family, str] = {"standard": "o", "adversarial": "s", "jacobian": "^", "permuted": "D", "non_robust": "v", "robust": "P"}
+SHAPES: dict[Family, str] = {
+    "standard": "o",
+    "adversarial": "s",
+    "jacobian": "^",
+    "other": ">",
+    "permuted": "D",
+    "non_robust": "v",
+    "robust": "P",
+}
 
 
 def networks_figure(frame: pd.DataFrame, folder: Path) -> Picture:

@@ -20,6 +20,7 @@ OUTLINES = {
     "triangle-up": "M0,-4.6L5,4H-5Z",
     "triangle-down": "M0,4.6L5,-4H-5Z",
     "diamond": "M0,-5.4L5.4,0L0,5.4L-5.4,0Z",
+    "triangle-right": "M4.6,0L-4,5V-5Z",
     "cross": "M-1.8,-5H1.8V-1.8H5V1.8H1.8V5H-1.8V1.8H-5V-1.8H-1.8Z",
 }
 

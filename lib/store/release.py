@@ -51,7 +51,8 @@ def named(repo: Repo, name: str, version: str) -> Release:
     require(name in known, f"NAME must be one of the artifacts in dvc.yaml ({', '.join(known) or 'there are none'}), got {name!r}")
     path = Path(known[name].path)
     found = {output.path: output for output in wanted.outputs(repo)}
-    require(path in found, f"dvc.lock records no output {path}, which {name} stands for; run `dvc repro {path}` first")
+    there = ", ".join(other for other in known if Path(known[other].path) in found) or "none"
+    require(path in found, f"dvc.lock records no output {path}, which {name} stands for; of the artifacts in dvc.yaml it has {there}")
     return Release(name, version, found[path])
 
 

@@ -12,6 +12,7 @@ DARK_SHADES: dict[Family, tuple[str, ...]] = {
     "standard": ("#9aa1ad", "#c3c8d1"),
     "adversarial": ("#4f9bd9", "#a8d1f7", "#3f86cc"),
     "jacobian": ("#2fb592", "#8fdcc5"),
+    "other": ("#d08a66", "#eec2aa"),
     "permuted": ("#e3bd3f", "#fbf0c9", "#a9b53c", "#d9a09a"),
     "non_robust": ("#b48ad0", "#dcc3ee", "#9a70c0"),
     "robust": ("#f08a4b", "#ffc09a", "#d95a2b"),
@@ -24,6 +25,7 @@ SHAPES: dict[Family, str] = {
     "permuted": "diamond",
     "non_robust": "triangle-down",
     "robust": "cross",
+    "other": "triangle-right",
 }
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])  # of the first, second, ... row of a family
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif'
