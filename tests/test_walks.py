@@ -136,7 +136,7 @@ def test_the_tutorial(walk: Walk) -> None:
 )
 def test_code_that_a_page_adds_is_carried_into_the_report(page: str, shown: str, walk: Walk) -> None:
     if "objective" in page:  # two sentences of the page, on the report and on a test
-        replaced(walk.folder / "lib/report/rows.py", '"jr", "ir")', '"jr", "ir", "gr")')
+        replaced(walk.folder / "lib/report/rows.py", '"ir": "interpretation"}', '"ir": "interpretation", "gr": "input_gradient"}')
         replaced(walk.folder / "tests/test_pipeline.py", '"train-ir": ("ir",)', '"train-ir": ("ir",), "train-gr": ("gr",)')
         walk.by_hand["train-gr:"] = lambda block: listed_in_report(walk, block)
     walk.follow(page)
