@@ -156,7 +156,7 @@ def test_make_experiments_keeps_changed_parameters_and_few_results():
     assert found is not None
     document = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     settings = [name if not isinstance(entry, dict) else f"{name}.{next(iter(entry))}" for name, entry in document.items()]
-    row = json.loads((ROOT / "docs/data/quick.json").read_text())["JR"]
+    row = json.loads((ROOT / "results/published/quick.json").read_text())["JR"]
     kept = ["Experiment", "JR.clean", "JR.worst.linf_0_2", "ir.R_smoothgrad.lambda_d", *settings]
     dropped = ["Created", "State", "models/0/JR", "data/targets/0/R_simple.h5", "lib/base", "what_survives.over.jacobian.points"]
     dropped += [f"JR.{name}" for name in row if name not in ("clean", "worst")]
