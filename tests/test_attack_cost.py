@@ -180,10 +180,10 @@ def test_radii_must_be_ascending_numbers():
 
 def test_the_peak_is_what_a_block_needs_beyond_what_was_there():
     kept = np.ones(40 * 2**17)  # 40 MiB that are in use before
-    with attack_memory.peak(torch.device("cpu")) as mib:
-        with mmap.mmap(-1, 64 * 2**20) as passing:  # what NumPy asks for may come out of memory that was freed before
-            for page in range(0, len(passing), mmap.PAGESIZE):
-                passing[page] = 1
+    # What NumPy asks for may come out of memory that was freed before.
+    with attack_memory.peak(torch.device("cpu")) as mib, mmap.mmap(-1, 64 * 2**20) as passing:
+        for page in range(0, len(passing), mmap.PAGESIZE):
+            passing[page] = 1
     assert 60 < mib[0] < 70 and kept.sum() > 0
 
 
