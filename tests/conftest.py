@@ -1,6 +1,5 @@
 """Settings that hold for every test: one thread (the models are tiny), and Hypothesis draws the same examples every time."""
 
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 import torch
 from hypothesis import settings
 from project import ROOT, SHIPPED
-from toy_pipeline import head, second_node
 
 torch.set_num_threads(1)
 settings.register_profile("reproducible", deadline=None, derandomize=True, database=None, max_examples=50)
@@ -24,13 +22,6 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).symlink_to(source)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def address() -> Iterator[str]:
-    """A Ray cluster of two nodes that see the same files, the first with two GPUs that nobody computes on."""
-    with head(cpus=4, gpus=2) as found, second_node(found, cpus=3):
-        yield found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import quick_dvc
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
@@ -86,7 +87,7 @@ def start(folder: Path) -> None:
 
 def run(call: str, folder: Path, succeeds: bool = True) -> str:
     """Run `call` in `folder` and return what it printed."""
-    done = subprocess.run(call.split(), cwd=folder, env=os.environ | ENVIRONMENT, capture_output=True, text=True)
+    done = subprocess.run(call.split(), cwd=folder, env=os.environ | quick_dvc.first(ENVIRONMENT), capture_output=True, text=True)
     assert (done.returncode == 0) == succeeds, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 
