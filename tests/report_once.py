@@ -1,0 +1,48 @@
+"""One report for all tests that read a report: its page, tables and figures are made once in a test run."""
+
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+import report_grid
+import study_grid
+from click.testing import CliRunner, Result
+from members import built_once
+
+from lib.report import environments
+from stages import report
+
+SHARES = {"NR": 0.2, "R_smoothgrad": 0.85, "R_simple": 0.84, "R_smoothgrad_perm100": 0.6, "NR_smoothgrad": 0.6, "NR_simple": 0.6, "JR": 0.7}
+H100 = {"cuda": "13.0", "device": "NVIDIA H100", "threads": None}
+
+
+def made(factory: pytest.TempPathFactory) -> Path:
+    """A project with a finished `report`, only to be read; `printed` holds what the stage said.
+
+    Of the grid with `SHARES` and the study audit, in which `ir_nesterov` is 10 to 12 points above everything else. The outcomes of JR at
+    seed 1 and all transfer at seed 0 were made on another machine; one model has no record. In the folder stood other files before.
+    """
+    return built_once(factory, "report", build)
+
+
+def build(folder: Path) -> None:
+    with chdir(folder):
+        report_grid.make(SHARES)
+        study_grid.publish("audit", study_grid.frame("audit", study_grid.raised("ir_nesterov", (10, 11, 12))))
+        (study_grid.PUBLISHED / "README.md").write_text("no study")
+        for path in environments.results("mnist5k"):
+            elsewhere = path.startswith("results/attacks/1/JR.") or path == "results/transfer/0"
+            report_grid.write_record(path, **H100 if elsewhere else {})
+        Path("results/environments/models/0/JR.json").unlink()
+        Path("report/figures").mkdir(parents=True)
+        for name, text in {"README.md": "mine", "results.csv": "old", "figures/old.png": "stale"}.items():
+            (Path("report") / name).write_text(text)
+        result = run("--published", str(study_grid.PUBLISHED))
+        assert result.exit_code == 0, result.output
+        Path("printed").write_text(result.output)
+
+
+def run(*words: str, out: str = "report") -> Result:
+    """The report stage on the grid in the current folder."""
+    with report_grid.remembered():
+        return CliRunner().invoke(report.main, [*report_grid.command_line(out), *words], catch_exceptions=False)
