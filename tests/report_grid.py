@@ -119,13 +119,6 @@ def unchangeable(found: Outcomes) -> Outcomes:
     return found
 
 
-def command_line(out: str = "report") -> list[str]:
-    """The arguments of the report stage for the grid in the current folder."""
-    places = {"images": str(images()), "targets": "data/targets", "results": "results/attacks", "transfer": "results/transfer"}
-    places |= {"gradients": "results/gradients", "environments": "results/environments"}
-    return [text for name, place in places.items() for text in (f"--{name}", place)] + ["--out", out]
-
-
 def outcomes(seed: int, key: str, share: float, suite: str = "together") -> Outcomes:
     """One suite on one network."""
     listed = threats(rows.rows()[key].threats)

@@ -9,10 +9,11 @@ import study_grid
 from click.testing import CliRunner, Result
 from members import built_once
 
-from lib.report import environments
+from lib.report import environments, rows
 from stages import report
 
 SHARES = {"NR": 0.2, "R_smoothgrad": 0.85, "R_simple": 0.84, "R_smoothgrad_perm100": 0.6, "NR_smoothgrad": 0.6, "NR_simple": 0.6, "JR": 0.7}
+OPTIONS = ("--published", str(study_grid.PUBLISHED), "--maps", "data/targets", "--models", "models")
 H100 = {"cuda": "13.0", "device": "NVIDIA H100", "threads": None}
 
 
@@ -34,15 +35,21 @@ def build(folder: Path) -> None:
             elsewhere = path.startswith("results/attacks/1/JR.") or path == "results/transfer/0"
             report_grid.write_record(path, **H100 if elsewhere else {})
         Path("results/environments/models/0/JR.json").unlink()
+        for path in (f"models/{seed}/{row}/history.csv" for seed in rows.seeds() for row in rows.rows()):
+            Path(path).parent.mkdir(parents=True)
+            Path(path).write_text("epoch,loss,selected\n1,0.5,1\n")
         Path("report/figures").mkdir(parents=True)
         for name, text in {"README.md": "mine", "results.csv": "old", "figures/old.png": "stale"}.items():
             (Path("report") / name).write_text(text)
-        result = run("--published", str(study_grid.PUBLISHED))
+        result = run(*OPTIONS)
         assert result.exit_code == 0, result.output
         Path("printed").write_text(result.output)
 
 
-def run(*words: str, out: str = "report") -> Result:
+def run(*options: str) -> Result:
     """The report stage on the grid in the current folder."""
+    places = {"images": str(report_grid.images()), "targets": "data/targets", "results": "results/attacks", "transfer": "results/transfer"}
+    places |= {"gradients": "results/gradients", "environments": "results/environments", "out": "report"}
+    words = [text for name, place in places.items() for text in (f"--{name}", place)]
     with report_grid.remembered():
-        return CliRunner().invoke(report.main, [*report_grid.command_line(out), *words], catch_exceptions=False)
+        return CliRunner().invoke(report.main, [*words, *options], catch_exceptions=False)

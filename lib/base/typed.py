@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -60,6 +61,9 @@ def shown(data: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+_hints = cache(get_type_hints)
+
+
 def _section(kind: Any, data: dict, where: str, problems: list[str]) -> Any:
     known, before = {field.name: field for field in fields(kind)}, len(problems)
     unknown = sorted(str(key) for key in data if key not in known)
@@ -67,7 +71,7 @@ def _section(kind: Any, data: dict, where: str, problems: list[str]) -> Any:
         problems.append(f"{where} has unknown keys {', '.join(unknown)}; known are {', '.join(known)}")
     lacking = [name for name, field in known.items() if name not in data and field.default is field.default_factory is MISSING]
     problems.extend(f"{where} lacks the key {name}" for name in lacking)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     values: dict[str, Any] = {}
     for name in known:
         if name in data:
