@@ -61,8 +61,7 @@ def radius(epsilon: float) -> str:
 
 def attacks(accuracies: pd.DataFrame) -> list[tuple[str, str]]:
     """The different (semantics, attack), in the order in which they were recorded."""
-    attacked = accuracies[accuracies["attack"] != "clean"]
-    return list(dict.fromkeys(zip(attacked["semantics"], attacked["attack"])))
+    return [kind for kind in dict.fromkeys(zip(accuracies["semantics"], accuracies["attack"])) if kind[1] != "clean"]
 
 
 def in_columns(accuracies: pd.DataFrame) -> list[tuple[str, str]]:

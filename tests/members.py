@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+import quick_dvc
 from click.testing import CliRunner
 from dvc.config import Config
 from filelock import FileLock
@@ -30,9 +31,9 @@ class Member:
     environment: dict[str, str] = field(default_factory=dict)
 
     def call(self, command: str, **settings: object) -> subprocess.CompletedProcess:
-        """Run a line of shell."""
+        """Run a line of shell; with further settings of `subprocess.run`, its `dvc` is the real command."""
         outer = {name: value for name, value in os.environ.items() if name not in ("SSH_AUTH_SOCK", "DVC_STAGE", "DVC_ROOT")}
-        environment = outer | self.variables()
+        environment = outer | (self.variables() if settings else quick_dvc.first(self.variables()))
         return subprocess.run(
             ["bash", "-c", command], cwd=self.folder, env=environment, umask=self.umask, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, **settings,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 from dvc.cli.parser import get_main_parser
-from project import ROOT
+from project import ROOT, SHIPPED
 from ruamel.yaml import YAML
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data/README.md", ROOT / "results/published/README.md"])
@@ -97,7 +97,7 @@ def dvc_parser() -> ArgumentParser:
 
 @cache
 def parameters() -> dict:
-    return YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    return YAML(typ="safe").load(SHIPPED.read_text())
 
 
 def has_parameter(name: str) -> bool:

@@ -9,11 +9,13 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import quick_dvc
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "scales/quick.yaml"  # the parameters that a clone has; params.yaml is whoever works here's own
 ENVIRONMENT = {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     **{f"GIT_{role}_{what}": f"{role}@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
@@ -26,8 +28,8 @@ def all_stages() -> list[PipelineStage]:
     """Every stage instance of the real project, those of the studies among them; `path_in_repo` says of which file."""
     with TemporaryDirectory() as folder:  # where no .dvcignore hides a study
         copy_studies(Path(folder))
-        for name in ("dvc.yaml", "params.yaml"):
-            shutil.copy(ROOT / name, folder)
+        shutil.copy(ROOT / "dvc.yaml", folder)
+        shutil.copy(SHIPPED, Path(folder) / "params.yaml")
         Repo.init(folder, no_scm=True).close()
         with Repo(folder) as repo:
             return [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
@@ -40,12 +42,13 @@ def copy_studies(folder: Path) -> None:
 
 def copy(folder: Path) -> Path:
     """What a clone would hold, without history, environment or results."""
-    for name in ("lib", "stages", "results/published", "dvc.yaml", "params.yaml", "presets.yaml", ".dvcignore", ".gitignore"):
+    for name in ("lib", "stages", "results/published", "dvc.yaml", "presets.yaml", ".dvcignore", ".gitignore"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / name)
+    shutil.copy(SHIPPED, folder / "params.yaml")
     return folder
 
 
@@ -84,7 +87,7 @@ def start(folder: Path) -> None:
 
 def run(call: str, folder: Path, succeeds: bool = True) -> str:
     """Run `call` in `folder` and return what it printed."""
-    done = subprocess.run(call.split(), cwd=folder, env=os.environ | ENVIRONMENT, capture_output=True, text=True)
+    done = subprocess.run(call.split(), cwd=folder, env=os.environ | quick_dvc.first(ENVIRONMENT), capture_output=True, text=True)
     assert (done.returncode == 0) == succeeds, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 

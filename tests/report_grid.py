@@ -93,7 +93,7 @@ def read() -> Evidence:
 
 @contextmanager
 def remembered() -> Iterator[None]:
-    """Outcome files with bytes that were read before are not parsed again."""
+    """Outcome files with bytes that were written or read before are not parsed again."""
     plain = outcome_file.read
 
     def read_once(path: Path) -> Outcomes:
@@ -117,13 +117,6 @@ def unchangeable(found: Outcomes) -> Outcomes:
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
     return found
-
-
-def command_line(out: str = "report") -> list[str]:
-    """The arguments of the report stage for the grid in the current folder."""
-    places = {"images": str(images()), "targets": "data/targets", "results": "results/attacks", "transfer": "results/transfer"}
-    places |= {"gradients": "results/gradients", "environments": "results/environments"}
-    return [text for name, place in places.items() for text in (f"--{name}", place)] + ["--out", out]
 
 
 def outcomes(seed: int, key: str, share: float, suite: str = "together") -> Outcomes:
@@ -226,9 +219,21 @@ def write_record(path: str, **changes: object) -> None:
 
 def write_outcomes(seed: int, key: str, share: float) -> None:
     """The outcome files of one network, in their places."""
-    for suite in params.value("attacks"):
-        outcome_file.write(Path(f"results/attacks/{seed}/{key}.{suite}.h5"), outcomes(seed, key, share, suite))
-    outcome_file.write(Path(f"results/transfer/{seed}/{key}.h5"), shown(seed, key, share))
+    for path, content in outcome_files(json.dumps([params.document() | {"seeds": None}, seed, key, share])).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+@cache
+def outcome_files(asked: str) -> dict[Path, bytes]:
+    """The outcome files of one network, which all grids share that ask for the same of it."""
+    _, seed, key, share = json.loads(asked)
+    files = {Path(f"results/attacks/{seed}/{key}.{suite}.h5"): outcomes(seed, key, share, suite) for suite in params.value("attacks")}
+    files[Path(f"results/transfer/{seed}/{key}.h5")] = shown(seed, key, share)
+    for path, found in files.items():
+        outcome_file.write(path, found)
+        PARSED[sha256(path.read_bytes()).digest()] = unchangeable(found)
+    return {path: path.read_bytes() for path in files}
 
 
 def write_images() -> None:

@@ -1,19 +1,13 @@
-"""Nodes with clones of their own, a training whose worker is killed, and SLURM's script: real Ray clusters, a real S3 server."""
+"""Nodes with clones of their own, and SLURM's script: real Ray clusters, a real S3 server."""
 
 import os
-import re
 from pathlib import Path
 
-import psutil
 import pytest
-from click.testing import CliRunner
 from members import Member, contents
-from project import ROOT, copy
+from project import ROOT
 from remotes import serving
-from test_resume import PARAMS, USUAL, write_data
 from toy_pipeline import AUTHORITY, FEW, begun, finished, head, order, starts, toy, waited
-
-from stages import train_jr
 
 RESULTS = ("data", "models", "results", "report")
 
@@ -51,57 +45,6 @@ def test_two_clones_meet_in_a_remote(tmp_path_factory: pytest.TempPathFactory, t
     assert "Data and pipelines are up to date" in one.do("dvc status")
 
 
-TRAINING = """
-stages:
-  train-jr:
-    cmd: python -m stages.train_jr JR 0 --images images.h5 --out models/JR
-    deps: [images.h5]
-    params: [jr, model, training]
-    outs: [models/JR]
-"""
-EPOCHS = 40
-
-
-@pytest.fixture
-def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Member:
-    """A project of one real training."""
-    owner = Member(tmp_path / "home", tmp_path / "work", environment=AUTHORITY | {"DEVICE": "cpu"})
-    owner.folder.mkdir()
-    copy(owner.folder)
-    monkeypatch.chdir(owner.folder)
-    monkeypatch.setenv("DEVICE", "cpu")
-    write_data()
-    settings = "jr: {JR: {lambda_j: 0.3, form: half_squared, projections: 1, reduction: sample}}\n"
-    (owner.folder / "params.yaml").write_text(PARAMS.format(**{**USUAL, "epochs": EPOCHS, "selection": "last"}) + settings)
-    (owner.folder / "dvc.yaml").write_text(TRAINING)
-    (owner.folder / "resources.yaml").write_text("default: {cpus: 1, gpus: 0, memory: 0}\n")
-    (owner.folder / ".gitignore").write_text("/models/\n/.resume/\n/.logs/\n__pycache__/\nimages.h5\ntargets.h5\n")
-    owner.do("git init -q && dvc init -q -f && git add -A && git commit -qm start")
-    return owner
-
-
-def test_a_training_whose_worker_is_killed_resumes(training: Member, address: str) -> None:
-    straight = CliRunner().invoke(train_jr.main, ["JR", "0", "--images", "images.h5", "--out", "straight"])
-    assert straight.exit_code == 0, straight.output
-    with begun(training, f"python -m tools.parallel --address {address}") as driver:
-        waited(lambda: any((training.folder / ".resume").rglob("*.safetensors")))
-        stage = at_work(training)
-        next(one for one in stage.parents() if one.cmdline()[0].startswith("ray::")).kill()
-        said = driver.communicate(timeout=120)[0]
-    assert driver.returncode == 0, said
-    log = next((training.folder / ".logs").rglob("train-jr.log")).read_text()
-    resumed = re.search(r"training resumes at epoch (\d+)", log)
-    assert resumed is not None and 1 < int(resumed[1]) <= EPOCHS, log
-    for name in ("weights.safetensors", "history.csv"):
-        assert (training.folder / "models/JR" / name).read_bytes() == (training.folder / "straight" / name).read_bytes()
-
-
-def at_work(owner: Member) -> psutil.Process:
-    """The process that trains in the folder of `owner`."""
-    found = psutil.process_iter(["cmdline", "cwd"])
-    return next(one for one in found if "stages.train_jr" in (one.info["cmdline"] or []) and one.info["cwd"] == str(owner.folder))
-
-
 STAND_INS = {
     "scontrol": "#!/bin/sh\necho 127.0.0.1\n",
     "srun": '#!/bin/sh\necho "srun $1 $2"\nshift 3\nexec "$@"\n',
@@ -123,6 +66,6 @@ def test_the_slurm_script_runs_a_pipeline_in_an_allocation(tmp_path: Path) -> No
         "SLURM_PROCID": "0",
     }
     words = " ".join(f"{name}={value}" for name, value in allocation.items())
-    said = owner.do(f"{words} PATH={tmp_path / 'bin'}:$PATH bash {ROOT / 'tools/slurm.sh'} measure@0")
-    assert "srun --nodes=1 --ntasks=1" in said and "4 stages ran, 0 came from the cache, 0 were up to date" in said
-    assert set(starts(owner)) == {"prepare", "train@a-0", "train@b-0", "measure@0"}
+    said = owner.do(f"{words} PATH={tmp_path / 'bin'}:$PATH bash {ROOT / 'tools/slurm.sh'} train@a-0")
+    assert "srun --nodes=1 --ntasks=1" in said and "2 stages ran, 0 came from the cache, 0 were up to date" in said
+    assert set(starts(owner)) == {"prepare", "train@a-0"}

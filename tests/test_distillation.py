@@ -11,7 +11,7 @@ import pytest
 import torch
 from classifiers import Linear, grey, random_linear, seen, smooth
 from click.testing import CliRunner, Result
-from project import ROOT
+from project import SHIPPED
 from ruamel.yaml import YAML
 from torch import Tensor, nn
 
@@ -229,7 +229,7 @@ def test_unusable_settings_are_refused(changes, sentence):
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml, 28x28 images of four classes, targets for them and a teacher."""
-    document = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    document = YAML(typ="safe").load(SHIPPED.read_text())
     document["model"]["width"] = 0.06
     document["training"].update(epochs=2, batch_size=20)
     usual = {"lambda_k": 1.0, "temperature": 4.0, "lambda_d": 0.0, "lambda_m": 0.0, "reduction": "sample"}

@@ -13,7 +13,7 @@ import vl_convert
 from dvc.repo import Repo
 from dvc_render.html import render_html
 from dvc_render.vega import VegaRenderer
-from project import ROOT, copy, edited, shrink
+from project import ROOT, SHIPPED, copy, edited, shrink
 from ruamel.yaml import YAML
 
 from lib.base import params
@@ -154,9 +154,9 @@ def test_make_experiments_keeps_changed_parameters_and_few_results():
     told = subprocess.run(["make", "-n", "experiments", "-o", "env"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     found = re.search(r"--drop '([^']+)'", told)
     assert found is not None
-    document = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    document = YAML(typ="safe").load(SHIPPED.read_text())
     settings = [name if not isinstance(entry, dict) else f"{name}.{next(iter(entry))}" for name, entry in document.items()]
-    row = json.loads((ROOT / "docs/data/quick.json").read_text())["JR"]
+    row = json.loads((ROOT / "results/published/quick.json").read_text())["JR"]
     kept = ["Experiment", "JR.clean", "JR.worst.linf_0_2", "ir.R_smoothgrad.lambda_d", *settings]
     dropped = ["Created", "State", "models/0/JR", "data/targets/0/R_simple.h5", "lib/base", "what_survives.over.jacobian.points"]
     dropped += [f"JR.{name}" for name in row if name not in ("clean", "worst")]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from classifiers import half_space
 from click.testing import CliRunner, Result
-from project import ROOT, edited
+from project import SHIPPED, edited
 
 from lib import shards, target_file, teachers
 from lib.base import image_file
@@ -28,7 +28,7 @@ SMOOTHGRAD = {"samples": 3, "sigma": 0.15, "clamp": False, "include_clean": Fals
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An untrained network, 47 train images and 10 validation images; passes of 5 images."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copy(SHIPPED, tmp_path / "params.yaml")
     with edited(tmp_path) as document:
         document["saliency"]["batch_size"] = 5
         document["saliency"]["methods"]["smoothgrad"]["samples"] = 3

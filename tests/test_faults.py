@@ -21,7 +21,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from members import built_once
-from project import ROOT
+from project import ROOT, SHIPPED
 from safetensors.torch import save_file
 from test_stages import build, in_order, invoke
 
@@ -333,8 +333,8 @@ def test_an_encoding_that_is_not_said_is_seen(text: str) -> None:
 
 
 def test_params_in_utf_8_are_read_under_another_locale(tmp_path: Path) -> None:
-    for name in ("params.yaml", "presets.yaml"):
-        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copy(SHIPPED, tmp_path / "params.yaml")
+    shutil.copy(ROOT / "presets.yaml", tmp_path)
     with (tmp_path / "params.yaml").open("a", encoding="utf-8") as file:
         file.write("# ∞ größer\n")
     own = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(ROOT)}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from project import ROOT
+from project import SHIPPED
 from ruamel.yaml import YAML
 from torch import nn
 from torch.nn import functional
@@ -206,5 +206,5 @@ def test_every_batch_is_in_one_part():
 
 
 def test_the_shipped_parameters_are_those_that_this_knows():
-    known = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["attacks"]["together"]
+    known = YAML(typ="safe").load(SHIPPED.read_text())["attacks"]["together"]
     assert known.keys() == SETTINGS.keys() and all(known[name].keys() == SETTINGS[name].keys() for name in known)

@@ -5,11 +5,8 @@ from pathlib import Path
 
 import browser
 import pytest
-import report_grid
-from click.testing import CliRunner
+import report_once
 from playwright.sync_api import Browser, Page
-
-from stages import report
 
 pytestmark = pytest.mark.skipif(browser.EXECUTABLE is None, reason="no chromium on the PATH (apt-get install chromium)")
 
@@ -26,14 +23,9 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory) -> Iterator[Path]:
+def index(tmp_path_factory) -> Path:
     """The page of a grid with known answers."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("page"))
-        report_grid.make({"NR": 0.2, "R_smoothgrad": 0.85, "R_simple": 0.84, "JR": 0.7}, seeds=[0])
-        result = CliRunner().invoke(report.main, report_grid.command_line(), catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        yield Path("report/index.html").resolve()
+    return report_once.made(tmp_path_factory) / "report/index.html"
 
 
 @pytest.fixture(scope="module")
@@ -112,18 +104,18 @@ def test_pointing_at_a_mark_says_its_images_and_its_interval(page):
 
 
 def test_what_is_selected_in_one_scatter_plot_stands_out_in_the_other(page):
-    page.locator("#networks_label_norm path[aria-label*='JR, seed 0']").click()
+    page.locator("#networks_label_norm path[aria-label*='JR, seed 1']").click()
     for chart in ("#networks_label_norm", "#networks_cosine_reference"):
         page.wait_for_function(f"{BRIGHT.format(chart)}.length === 1")
-        assert "JR, seed 0" in page.evaluate(BRIGHT.format(chart))[0]
-    page.locator("#networks_cosine_reference path[aria-label*='JR, seed 0']").click()
-    page.wait_for_function(f"{BRIGHT.format('#networks_label_norm')}.length === 12")
+        assert "JR, seed 1" in page.evaluate(BRIGHT.format(chart))[0]
+    page.locator("#networks_cosine_reference path[aria-label*='JR, seed 1']").click()
+    page.wait_for_function(f"{BRIGHT.format('#networks_label_norm')}.length === 24")
 
 
 def test_a_row_of_the_list_stands_out_in_both_scatter_plots(page):
     page.get_by_label("Highlight").select_option("JR")
     for chart in ("#networks_label_norm", "#networks_cosine_reference"):
-        page.wait_for_function(f"{BRIGHT.format(chart)}.length === 1")
+        page.wait_for_function(f"{BRIGHT.format(chart)}.length === 2")
     page.get_by_label("Highlight").select_option("")
 
 

@@ -3,17 +3,29 @@
 import os
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import CliRunner
 from members import Member, contents
-from toy_pipeline import FEW, STAGES, alive, begun, copied, finished, order, starts, toy, waited
+from project import copy
+from test_resume import PARAMS, USUAL, write_data
+from toy_pipeline import AUTHORITY, FEW, STAGES, alive, begun, copied, finished, head, order, second_node, starts, toy, waited
 
 from lib.parallel import lockfile, session
+from stages import train_jr
 
 RESULTS = ("data", "models", "results", "report")
 PARALLEL = "python -m tools.parallel"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A Ray cluster of two nodes that see the same files, the first with two GPUs that nobody computes on."""
+    with head(cpus=4, gpus=2) as found, second_node(found, cpus=3):
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -22,23 +34,23 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> Member:
     return finished(tmp_path_factory)
 
 
-def test_a_run_leaves_what_a_serial_run_leaves(serial: Member, tmp_path: Path) -> None:
+def test_a_run_leaves_what_a_serial_run_leaves(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
     """Even if the process that passes on what the logs say is killed; nothing of Ray stays."""
-    parallel = toy(tmp_path)
+    serial, parallel = finished(tmp_path_factory, seeds=[0]), toy(tmp_path, seeds=[0])
     ordered = order(parallel, "prepare", "wait")
     with begun(parallel, f"{PARALLEL} --workers 2") as driver:
         waited_for(parallel, "prepare")
         next(one for one in psutil.Process(driver.pid).children(recursive=True) if "ray::_Queue" in " ".join(one.cmdline())).kill()
         ordered.unlink()
         said = driver.communicate(timeout=200)[0]
-    assert "8 stages ran, 0 came from the cache, 0 were up to date" in said, said
+    assert "5 stages ran, 0 came from the cache, 0 were up to date" in said, said
     waited(lambda: not session.members(driver.pid))
     assert (parallel.folder / "dvc.lock").read_bytes() == (serial.folder / "dvc.lock").read_bytes()
     assert contents(parallel.folder, RESULTS) == contents(serial.folder, RESULTS)
     assert "Data and pipelines are up to date" in parallel.do("dvc status")
     assert parallel.do("git status --porcelain").split() == ["??", "dvc.lock", "??", "report/"]
-    assert starts(parallel) == dict.fromkeys(STAGES, 1)
-    assert "0 stages ran, 0 came from the cache, 8 were up to date" in parallel.do(PARALLEL)
+    assert starts(parallel) == dict.fromkeys(FEW, 1)
+    assert "0 stages ran, 0 came from the cache, 5 were up to date" in parallel.do(PARALLEL)
 
 
 def test_only_what_depends_on_an_edit_runs(serial: Member, address: str, tmp_path: Path) -> None:
@@ -66,21 +78,6 @@ def test_a_stage_that_fails_stops_only_what_depends_on_it(address: str, tmp_path
     ordered.unlink()
     assert "3 stages ran, 0 came from the cache, 2 were up to date" in owner.do(f"{PARALLEL} --address {address}")
     assert starts(owner) == dict.fromkeys(FEW, 1) | {"train@b-0": 2}
-
-
-def test_a_step_whose_worker_dies_is_tried_again(address: str, tmp_path: Path) -> None:
-    owner = toy(tmp_path, seeds=[0])
-    ordered = order(owner, "train@b-0", "wait")
-    with begun(owner, f"{PARALLEL} --address {address}") as driver:
-        stage = waited_for(owner, "train@b-0")
-        worker = next(one for one in psutil.Process(stage).parents() if "ray::" in one.name() or "ray::" in " ".join(one.cmdline()))
-        worker.kill()
-        waited(lambda: not alive(stage), seconds=10)
-        ordered.unlink()
-        said = driver.communicate(timeout=120)[0]
-    assert driver.returncode == 0 and "5 stages ran" in said, said
-    assert starts(owner) == dict.fromkeys(FEW, 1) | {"train@b-0": 2}
-    assert "up to date" in owner.do("dvc status")
 
 
 def test_a_driver_that_was_killed_goes_on_where_it_stood(tmp_path_factory: pytest.TempPathFactory, address: str, tmp_path: Path) -> None:
@@ -130,3 +127,56 @@ def test_two_nodes_share_a_folder_and_steps_share_gpus(serial: Member, address: 
     assert sorted(told for stage, told in seen.items() if stage.startswith("train")) == [(gpu, "1", "1") for gpu in "0011"]
     assert seen["measure@0"] == seen["measure@1"] == ("none", "3", "1") and seen["prepare"] == ("none", "1", "1")
     assert seen["report"] in {("0,1", "2", "2"), ("1,0", "2", "2")}
+
+
+TRAINING = """
+stages:
+  train-jr:
+    cmd: python -m stages.train_jr JR 0 --images images.h5 --out models/JR
+    deps: [images.h5]
+    params: [jr, model, training]
+    outs: [models/JR]
+"""
+EPOCHS = 40
+
+
+@pytest.fixture
+def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Member:
+    """A project of one real training."""
+    owner = Member(tmp_path / "home", tmp_path / "work", environment=AUTHORITY | {"DEVICE": "cpu"})
+    owner.folder.mkdir()
+    copy(owner.folder)
+    monkeypatch.chdir(owner.folder)
+    monkeypatch.setenv("DEVICE", "cpu")
+    write_data()
+    settings = "jr: {JR: {lambda_j: 0.3, form: half_squared, projections: 1, reduction: sample}}\n"
+    (owner.folder / "params.yaml").write_text(PARAMS.format(**{**USUAL, "epochs": EPOCHS, "selection": "last"}) + settings)
+    (owner.folder / "dvc.yaml").write_text(TRAINING)
+    (owner.folder / "resources.yaml").write_text("default: {cpus: 1, gpus: 0, memory: 0}\n")
+    (owner.folder / ".gitignore").write_text("/models/\n/.resume/\n/.logs/\n__pycache__/\nimages.h5\ntargets.h5\n")
+    owner.do("git init -q && dvc init -q -f && git add -A && git commit -qm start")
+    return owner
+
+
+def test_a_training_whose_worker_is_killed_resumes(training: Member, address: str) -> None:
+    straight = CliRunner().invoke(train_jr.main, ["JR", "0", "--images", "images.h5", "--out", "straight"])
+    assert straight.exit_code == 0, straight.output
+    with begun(training, f"python -m tools.parallel --address {address}") as driver:
+        waited(lambda: any((training.folder / ".resume").rglob("*.safetensors")))
+        stage = at_work(training)
+        next(one for one in stage.parents() if one.cmdline()[0].startswith("ray::")).kill()
+        waited(lambda: not alive(stage.pid), seconds=10)
+        said = driver.communicate(timeout=120)[0]
+    assert driver.returncode == 0 and "1 stages ran" in said, said
+    assert "up to date" in training.do("dvc status")
+    log = next((training.folder / ".logs").rglob("train-jr.log")).read_text()
+    resumed = re.search(r"training resumes at epoch (\d+)", log)
+    assert resumed is not None and 1 < int(resumed[1]) <= EPOCHS, log
+    for name in ("weights.safetensors", "history.csv"):
+        assert (training.folder / "models/JR" / name).read_bytes() == (training.folder / "straight" / name).read_bytes()
+
+
+def at_work(owner: Member) -> psutil.Process:
+    """The process that trains in the folder of `owner`."""
+    found = psutil.process_iter(["cmdline", "cwd"])
+    return next(one for one in found if "stages.train_jr" in (one.info["cmdline"] or []) and one.info["cwd"] == str(owner.folder))

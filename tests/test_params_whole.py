@@ -197,10 +197,6 @@ def test_every_scale_passes_under_every_preset(file: Path, preset: str) -> None:
     assert problems(presets.applied(YAML(typ="safe").load(file.read_text(encoding="utf-8")), preset)) == []
 
 
-def test_the_committed_parameters_pass() -> None:
-    assert said((ROOT / "params.yaml").read_text(encoding="utf-8")) == []
-
-
 def test_sections_of_single_commands_may_stand_there_and_are_checked() -> None:
     extra = {"sources": {"other_class": {}}, "nulls": {"blur": {"sigma": 1.5}}}
     assert problems(edited(extra)) == []

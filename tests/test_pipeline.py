@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dvc.stage import PipelineStage
 from dvc.utils.hydra import apply_overrides
-from project import ROOT, all_stages
+from project import ROOT, SHIPPED, all_stages
 from ruamel.yaml import YAML
 
 from lib.base import environment
@@ -91,7 +91,7 @@ def found_by_name(family: str, stage: PipelineStage) -> list[str]:
 
 
 def params() -> dict:
-    return YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    return YAML(typ="safe").load(SHIPPED.read_text())
 
 
 def leaves(node: object, path: tuple = ()) -> Iterable[tuple[tuple, object]]:
@@ -185,7 +185,7 @@ def test_dvc_reads_yaml_with_the_fast_parser() -> None:
 
 def test_every_number_can_be_set_from_the_command_line(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text((ROOT / "params.yaml").read_text())
+    file.write_text(SHIPPED.read_text())
     numbers = [(path, value) for path, value in leaves(params()) if isinstance(value, (int, float)) and not isinstance(value, bool)]
     assert len(numbers) > 60
     apply_overrides(file, [f"{'.'.join(map(str, path))}={value + 1}" for path, value in numbers])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from project import ROOT
+from project import ROOT, SHIPPED
 from ruamel.yaml import YAML
 
 from lib import presets
@@ -18,8 +18,8 @@ every_scale = pytest.mark.parametrize("file", SCALES, ids=lambda file: file.stem
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("params.yaml", "presets.yaml"):
-        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copy(SHIPPED, tmp_path / "params.yaml")
+    shutil.copy(ROOT / "presets.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -94,7 +94,7 @@ def test_paper_and_back_gives_the_same_bytes(file: Path) -> None:
 @pytest.mark.parametrize("weight, size", [(0.15, 50), (0.005, 128), (0.123, 7), (3.0, 64), (0.0, 50)])
 def test_the_weight_of_a_norm_keeps_its_meaning_when_its_reduction_changes(weight: float, size: int) -> None:
     """For equal norms that of a batch of n is sqrt(n) times that of an image."""
-    document = loaded(ROOT / "params.yaml")
+    document = loaded(SHIPPED)
     document["training"]["batch_size"] = size
     document["ir"] = {"R_simple": {"lambda_d": 1.0, "lambda_m": weight, "reduction": "batch", "mode": "train"}}
     strict = presets.applied(document, "strict")
@@ -103,14 +103,14 @@ def test_the_weight_of_a_norm_keeps_its_meaning_when_its_reduction_changes(weigh
 
 
 def test_a_weight_that_no_factor_converts_is_left_to_the_person() -> None:
-    document = loaded(ROOT / "params.yaml")
+    document = loaded(SHIPPED)
     document["ir"]["R_simple"]["reduction"] = "square"
     with pytest.raises(InputError, match="ir.R_simple.reduction is 'square', with which lambda_m cannot be converted to 'sample'"):
         presets.applied(document, "strict")
 
 
 def test_applying_a_preset_leaves_its_argument_and_every_other_key_alone() -> None:
-    document, before = loaded(ROOT / "params.yaml"), loaded(ROOT / "params.yaml")
+    document, before = loaded(SHIPPED), loaded(SHIPPED)
     changed = presets.applied(document, "paper")
     assert document == before
     speaks = {(*place, name) for place, name, _ in presets._places(document)} | {("preset",)}
@@ -120,7 +120,7 @@ def test_applying_a_preset_leaves_its_argument_and_every_other_key_alone() -> No
 
 
 def test_departures_name_key_value_expectation_and_page() -> None:
-    document = loaded(ROOT / "params.yaml")
+    document = loaded(SHIPPED)
     document["saliency"]["methods"]["smoothgrad"]["clamp"] = True
     del document["ir"]["R_simple"]["reduction"]
     document["training"]["epochs"] = 1
@@ -134,14 +134,14 @@ def test_departures_name_key_value_expectation_and_page() -> None:
 
 
 def test_true_is_not_one_and_an_integer_is_its_number() -> None:
-    document = loaded(ROOT / "params.yaml")
+    document = loaded(SHIPPED)
     document["jr"]["JR"].update(class_factor=1, projections=1.0)
     assert [one.key for one in presets.departures(document)] == ["jr.JR.class_factor"]
 
 
 @pytest.mark.parametrize("name", ["code", None, 1])
 def test_an_unknown_preset_is_refused(name: object) -> None:
-    document = {**loaded(ROOT / "params.yaml"), "preset": name}
+    document = {**loaded(SHIPPED), "preset": name}
     with pytest.raises(InputError, match="preset must be one of paper, strict, got"):
         presets.departures(document)
 
@@ -152,7 +152,7 @@ def test_the_command_writes_a_preset_and_prints_what_changed(folder: Path) -> No
     lines = [line.split() for line in result.output.splitlines()]
     assert ["preset", "strict", "->", "paper"] in lines
     assert ["ir.R_simple.lambda_m", "1.0607", "->", "0.15"] in lines and ["training.nesterov", "false", "->", "true"] in lines
-    assert loaded(folder / "params.yaml") == presets.applied(loaded(ROOT / "params.yaml"), "paper")
+    assert loaded(folder / "params.yaml") == presets.applied(loaded(SHIPPED), "paper")
     assert "already follows the preset paper" in CliRunner().invoke(preset.main, ["paper"]).output
 
 

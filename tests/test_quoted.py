@@ -82,7 +82,7 @@ NO_RESULTS = r"\b(?:95 % interval|0 to 100 %|20,000 images)"
 @cache
 def quick() -> dict:
     """report/summary.json of the run that the pages tell of."""
-    return json.loads((ROOT / "docs/data/quick.json").read_text())
+    return json.loads((ROOT / "results/published/quick.json").read_text())
 
 
 @cache

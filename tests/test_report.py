@@ -2,7 +2,7 @@
 
 import json
 import re
-from contextlib import chdir
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import report_grid
-from click.testing import CliRunner, Result
-from members import built_once
+from report_once import OPTIONS, SHARES, made, run
 
 from lib import gradient_file
 from lib.base.errors import InputError
@@ -20,9 +19,6 @@ from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Record
 from lib.report import claims, contrasts, findings, series
 from lib.report.results import COLUMNS, Evidence
-from stages import report
-
-SHARES = {"NR": 0.2, "R_smoothgrad": 0.85, "R_simple": 0.84, "R_smoothgrad_perm100": 0.6, "NR_smoothgrad": 0.6, "NR_simple": 0.6, "JR": 0.7}
 
 
 @pytest.fixture
@@ -32,28 +28,15 @@ def grid(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def made_once(tmp_path_factory):
-    """The folder of a report that was made once and is only read, with what was printed."""
-    return built_once(tmp_path_factory, "report", build)
-
-
-def build(folder):
-    with chdir(folder):
-        report_grid.make(SHARES)
-        result = run()
-        assert result.exit_code == 0, result.output
-        Path("printed").write_text(result.output)
+@pytest.fixture
+def project(tmp_path_factory):
+    """A project whose report was made once and is only read."""
+    return made(tmp_path_factory)
 
 
 @pytest.fixture
-def written(made_once):
-    return made_once / "report"
-
-
-def run(out: str = "report") -> Result:
-    with report_grid.remembered():
-        return CliRunner().invoke(report.main, report_grid.command_line(out), catch_exceptions=False)
+def written(project):
+    return project / "report"
 
 
 def records(row: str) -> tuple[Record, ...]:
@@ -122,8 +105,8 @@ def test_the_area_under_a_curve_is_the_mean_accuracy_over_the_radius_by_the_trap
     assert list(frame["high"]) == pytest.approx([(0.75 * (0.97 + 0.7) + 0.56) / 14] * 2, abs=1e-6)
 
 
-def test_every_part_of_the_evidence_is_printed_within_110_columns(made_once):
-    output = (made_once / "printed").read_text()
+def test_every_part_of_the_evidence_is_printed_within_110_columns(project):
+    output = (project / "printed").read_text()
     lines = output.splitlines()
     assert max(map(len, lines)) <= 110
     jacobian = [line.split() for line in lines if line.startswith("JR ")]
@@ -150,18 +133,17 @@ def test_the_page_says_that_it_is_a_replica_and_of_what_size(written):
     assert "This is a small replica" in page and "100 train images instead of 60,000" in page
 
 
-def test_a_second_run_into_a_full_folder_writes_the_same_bytes_and_touches_nothing_else(written, grid):
-    Path("again/figures").mkdir(parents=True)
-    Path("again/README.md").write_text("mine")
-    Path("again/results.csv").write_text("old")
-    Path("again/figures/old.png").write_text("stale")
-    assert run("again").exit_code == 0
-    files = {path.relative_to(written) for path in written.rglob("*") if path.is_file()}
-    assert len(files) == 43
-    assert {path.relative_to("again") for path in Path("again").rglob("*") if path.is_file()} == files | {Path("README.md")}
-    assert [file for file in files if (written / file).read_bytes() != ("again" / file).read_bytes()] == []
-    assert Path("again/README.md").read_text() == "mine"
-    assert not list(Path(".").glob(".again*"))
+def test_a_second_run_into_a_full_folder_writes_the_same_bytes_and_touches_nothing_else(project, tmp_path, monkeypatch):
+    """The first run found an old table, an old figure and somebody's file."""
+    monkeypatch.chdir(shutil.copytree(project, tmp_path / "project"))
+    first = contents()
+    assert len(first) == 46 and Path("report/README.md").read_text() == "mine" and not list(Path().glob(".report*"))
+    assert run(*OPTIONS).exit_code == 0
+    assert [name for name in first | contents() if first.get(name) != contents().get(name)] == []
+
+
+def contents() -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path("report").rglob("*") if path.is_file()}
 
 
 def test_a_refused_report_leaves_the_old_one_alone(grid):
@@ -256,7 +238,7 @@ def test_images_that_an_attack_was_not_tried_on_are_not_a_number_and_every_file_
 
 def test_a_comparison_leaves_out_the_images_that_either_attack_was_not_tried_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    report_grid.make({"R_smoothgrad": 0.5, "JR": 0.3}, attacks__together__autoattack__images=40)
+    report_grid.make({"R_smoothgrad": 0.5, "JR": 0.3}, seeds=[0], attacks__together__autoattack__images=40)
     found = findings.difference(report_grid.read(), "R_smoothgrad", "JR", Column("autoattack", "lite", "l2", 1.5))
     assert (found.first, found.second) == (38 / 40, 22 / 40)
 
@@ -277,7 +259,7 @@ def test_gradients_of_another_seed_are_refused(grid):
 
 def test_a_figure_threat_that_nothing_was_attacked_in_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    report_grid.make(report__figure_threat={"norm": "linf", "epsilon": 0.25, "semantics": "paper"})
+    report_grid.make(seeds=[0], report__figure_threat={"norm": "linf", "epsilon": 0.25, "semantics": "paper"})
     with pytest.raises(InputError, match="linf 0.25 is not in threats.permutation"):
         series.headline()
 
@@ -305,7 +287,7 @@ def test_the_answer_turns_round_when_the_numbers_do(tmp_path, monkeypatch):
 
 def test_a_difference_that_few_images_make_is_called_noise(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    report_grid.make({"NR": 0.2, "R_smoothgrad": 0.82, "R_simple": 0.2})
+    report_grid.make({"NR": 0.2, "R_smoothgrad": 0.82, "R_simple": 0.2}, seeds=[0])
     evidence = report_grid.read()
     assert "none is clear of sampling noise" in " ".join(findings.answer(evidence))
     assert verdicts(evidence, "strict")["jacobian_mnist"] == "cannot tell"
@@ -313,7 +295,7 @@ def test_a_difference_that_few_images_make_is_called_noise(tmp_path, monkeypatch
 
 def test_rows_are_held_against_rows_of_their_own_group(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    report_grid.make({"R80_smoothgrad": 0.9, "JR320": 0.85}, "cifar10", seeds=[0])
+    report_grid.make({"R320": 0.5, "R80": 0.9, "R80_smoothgrad": 0.85}, "cifar10", seeds=[0])
     evidence = report_grid.read()
     assert {standing.row for standing in findings.standings(evidence).values()} >= {"NR", "R80", "JR80", "R80_smoothgrad"}
     ours = [pair for pair in contrasts.pairs(evidence) if "R80_smoothgrad" in (pair.first, pair.second)]

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from project import ROOT
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -159,30 +156,26 @@ def test_progress_counts_the_steps_of_before(folder, capfd):
     assert "50% 6/12" in reports[0] and "100% 12/12" in reports[-1]
 
 
-def test_a_process_killed_from_outside_at_any_time_goes_on(folder):
+def test_a_process_killed_from_outside_at_any_time_goes_on(folder, capfd):
     """A process of its own, killed when its second epoch shows up in the state."""
     epochs = 60
     write_params(epochs=epochs)
-    script = """
-from functools import partial
-from pathlib import Path
-from lib.objectives import adversarial
-from lib.training import recipe
-settings = adversarial.Settings(1.0, "l2", 0.5, 2, "eval", "strict")
-for out in {outs}:
-    recipe.train(partial(adversarial.loss, settings=settings), "student", 0, Path("images.h5"), Path(out))
-"""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", script.format(outs=["killed"])]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    child = os.fork()
+    if child == 0:
+        try:
+            train(AT, "killed")
+        finally:
+            os._exit(0)
     state = Path(".resume/killed.safetensors")
-    while process.poll() is None and not (state.is_file() and epochs_done(state) >= 2):
+    while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None and not (state.is_file() and epochs_done(state) >= 2):
         time.sleep(0.005)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL and 2 <= epochs_done(state) < epochs
-    command = [sys.executable, "-c", script.format(outs=["killed", "whole"])]
-    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stderr
-    assert "training resumes at epoch" in told and written("killed") == written("whole")
+    os.kill(child, signal.SIGKILL)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL and 2 <= epochs_done(state) < epochs
+    capfd.readouterr()
+    train(AT, "killed")
+    assert "training resumes at epoch" in capfd.readouterr().err
+    train(AT, "whole")
+    assert written("killed") == written("whole")
 
 
 def test_a_kill_between_result_and_clean_up_does_no_harm(folder, monkeypatch):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from project import ROOT
+from project import ROOT, SHIPPED
 from ruamel.yaml import YAML
 from scipy import stats
 from torch import nn
@@ -176,7 +176,7 @@ def test_a_step_has_an_edge_on_both_sides_and_a_constant_image_has_none():
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml, sections for all sources, and 28x28 images of four classes."""
-    document = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    document = YAML(typ="safe").load(SHIPPED.read_text())
     document["model"]["width"] = 0.06
     document["sources"] = {name: {} for name in NAMES}
     with (tmp_path / "params.yaml").open("w") as file:

@@ -25,8 +25,7 @@ STANDARD = adversarial.Settings(None, "l2", 0.5, 3, "eval", "strict")
 
 
 @pytest.fixture(autouse=True)
-def _at_the_root(monkeypatch) -> None:
-    monkeypatch.chdir(ROOT)
+def _on_the_cpu(shipped, monkeypatch) -> None:
     monkeypatch.setenv("DEVICE", "cpu")
 
 
@@ -75,10 +74,10 @@ def test_the_eager_loop_has_ordinary_layers_only():
 
 
 @pytest.mark.parametrize("scale", sorted((ROOT / "scales").glob("*.yaml")), ids=lambda file: file.stem)
-def test_the_objectives_are_those_of_the_parameters(scale, tmp_path, monkeypatch):
+def test_the_objectives_are_those_of_the_parameters(scale, tmp_path):
     """Of every scale: where section `at` is empty, the adversarially trained rows are teachers."""
+    (tmp_path / "params.yaml").unlink()
     shutil.copy(scale, tmp_path / "params.yaml")
-    monkeypatch.chdir(tmp_path)
     found = step_cost.objectives()
     assert list(found) == ["standard", "AT", "JR", "IR"]
     assert found["standard"].keywords["settings"].epsilon is None and found["AT"].keywords["settings"].epsilon > 0

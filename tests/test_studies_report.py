@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import report_grid
+import report_once
 import study_grid
-from click.testing import CliRunner
 
 from lib.base.errors import InputError
 from lib.report import effect_table, further, grid_figures, larger_runs, published_folder, studies, study_figures, study_sentences
 from lib.report.effects import Change, changes
 from lib.report.published_folder import Published
-from stages import report
 
 PUBLISHED = study_grid.PUBLISHED
 
@@ -24,21 +22,6 @@ PUBLISHED = study_grid.PUBLISHED
 def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def level(name: str, entry: dict, seed: int) -> dict[str, float]:
-    """Every network is like its base, but for the first letter of a seed's luck: none."""
-    return {"strength": 1.0, "trials": 1, "wanted_loss": 0.2, "matched": 1.0} if entry.get("scale") else {}
-
-
-def raised(variant: str, points: tuple[float, ...], column: str = "robust") -> study_grid.Formula:
-    """One variant is so many points above everything else, seed by seed."""
-
-    def formula(name: str, entry: dict, seed: int) -> dict[str, float]:
-        ordinary = study_grid.ordinary(seed)[column]
-        return level(name, entry, seed) | ({column: ordinary + points[seed] / 100} if name == variant else {})
-
-    return formula
 
 
 def effects(study: str, formula: study_grid.Formula) -> list[Change]:
@@ -75,7 +58,7 @@ def document(found: dict[str, Published]) -> str:
 
 
 def test_the_table_in_git_has_each_base_and_then_the_largest_effect_first() -> None:
-    study_grid.publish("audit", study_grid.frame("audit", raised("ir_nesterov", (10, 11, 12))))
+    study_grid.publish("audit", study_grid.frame("audit", study_grid.raised("ir_nesterov", (10, 11, 12))))
     lines = [line for line in document(published_folder.read(PUBLISHED)).splitlines() if line.startswith("| ")][2:]
     based = [bool(line.split(" | ")[2].strip("| ")) for line in lines]
     assert not any(based[: based.index(True)]) and all(based[based.index(True) :])
@@ -90,7 +73,7 @@ def test_without_studies_the_table_in_git_says_how_to_make_them() -> None:
 
 
 def test_the_audit_names_the_switch_that_moves_every_seed_and_calls_the_others_small() -> None:
-    found = effects("audit", raised("ir_nesterov", (10, 11, 12)))
+    found = effects("audit", study_grid.raised("ir_nesterov", (10, 11, 12)))
     words = " ".join(study_sentences.audit_words(study_sentences.ranked(found)))
     assert f"Of {len(found)} switches one has an interval that excludes no effect" in words
     assert "“Nesterov momentum, teacher and student” (+11.0)" in words
@@ -99,21 +82,21 @@ def test_the_audit_names_the_switch_that_moves_every_seed_and_calls_the_others_s
 
 
 def test_a_switch_that_moves_the_seeds_in_both_directions_is_left_open() -> None:
-    words = " ".join(study_sentences.audit_words(effects("audit", raised("ir_nesterov", (-20, 3, 20)))))
+    words = " ".join(study_sentences.audit_words(effects("audit", study_grid.raised("ir_nesterov", (-20, 3, 20)))))
     assert "none has an interval over the seeds that excludes no effect" in words
     assert "Undecided: one, half of whose intervals reach" in words and "+" not in words
 
 
 def test_holm_takes_back_what_three_seeds_suggest() -> None:
     """p is 0.035 for one of more than thirty switches."""
-    words = " ".join(study_sentences.audit_words(effects("audit", raised("ir_nesterov", (4, 6, 8)))))
+    words = " ".join(study_sentences.audit_words(effects("audit", study_grid.raised("ir_nesterov", (4, 6, 8)))))
     assert "(+6.0)" in words and "After Holm’s correction none remains." in words
-    kept = " ".join(study_sentences.audit_words(effects("audit", raised("ir_nesterov", (10, 10.01, 10.02)))))
+    kept = " ".join(study_sentences.audit_words(effects("audit", study_grid.raised("ir_nesterov", (10, 10.01, 10.02)))))
     assert "After Holm’s correction it remains." in kept
 
 
 def test_a_switch_that_moves_only_the_gradients_is_said_to_do_so() -> None:
-    found = effects("audit", raised("ir_nesterov", (110, 111, 112), "label_norm"))
+    found = effects("audit", study_grid.raised("ir_nesterov", (110, 111, 112), "label_norm"))
     words = " ".join(study_sentences.audit_words(found))
     assert (
         "size of the gradients changes, without a visible change of robust accuracy, with: “Nesterov momentum, teacher and student”."
@@ -122,22 +105,24 @@ def test_a_switch_that_moves_only_the_gradients_is_said_to_do_so() -> None:
 
 
 def test_a_group_is_described_against_its_own_base() -> None:
-    found = [change for change in effects("beyond", raised("blur", (-10, -11, -12))) if change.group == "nulls"]
+    found = [change for change in effects("beyond", study_grid.raised("blur", (-10, -11, -12))) if change.group == "nulls"]
     words = study_sentences.group_words(found)
     assert words.startswith("Less robust than IR(R,SmG), with an interval that excludes zero: “blurred, σ = 1.5 pixels” (−11.0);")
     assert "undecided: “pixels permuted”" in words
-    activations = [change for change in effects("beyond", raised("jr_silu", (10, 11, 12))) if change.group == "smooth activations"]
+    activations = [
+        change for change in effects("beyond", study_grid.raised("jr_silu", (10, 11, 12))) if change.group == "smooth activations"
+    ]
     assert study_sentences.group_words(activations).startswith("More robust than what each is compared with")
 
 
 def test_a_group_that_nothing_is_decided_in_says_so() -> None:
-    found = [change for change in effects("beyond", level) if change.group == "distillation"]
+    found = [change for change in effects("beyond", study_grid.level) if change.group == "distillation"]
     assert study_sentences.group_words(found) == "Against IR(R,SmG) the seeds decide for none of these two."
 
 
 def test_the_grid_takes_its_weights_from_the_published_parameters() -> None:
     """At λd 3 and λm 0.3 the accuracy is 90 %; the entry for it changes lambda_d and lambda_m."""
-    frame = study_grid.frame("beyond", raised("d3_m03", (50, 49, 48)))
+    frame = study_grid.frame("beyond", study_grid.raised("d3_m03", (50, 49, 48)))
     cells = grid_figures.cells(frame, study_grid.variants("beyond"))
     means = cells.groupby(["lambda_d", "lambda_m"])["robust"].mean()
     assert sorted(set(cells["lambda_d"])) == [0, 0.75, 3] and sorted(set(cells["lambda_m"])) == [0, 0.3, 1.0607, 3]
@@ -180,7 +165,7 @@ def test_too_few_variants_give_no_regression_but_a_section() -> None:
 def test_a_method_that_no_strength_fits_is_not_compared() -> None:
     def formula(name: str, entry: dict, seed: int) -> dict[str, float]:
         lost = {"matched": 0.0, "robust": 0.9 + seed / 50} if (name, seed) == ("jr", 1) else {}
-        return level(name, entry, seed) | lost
+        return study_grid.level(name, entry, seed) | lost
 
     study_grid.publish("matched", study_grid.frame("matched", formula))
     study = published_folder.read(PUBLISHED)["matched"]
@@ -194,13 +179,13 @@ def test_a_method_that_no_strength_fits_is_not_compared() -> None:
 
 
 def test_wide_intervals_do_not_press_the_others_together() -> None:
-    found = [change.effects["robust"] for change in effects("audit", raised("ir_nesterov", (-60, 0, 60)))]
+    found = [change.effects["robust"] for change in effects("audit", study_grid.raised("ir_nesterov", (-60, 0, 60)))]
     low, high = study_figures.limits(found)
     assert low == -high and high < max(one.high for one in found)
 
 
 def test_a_single_large_effect_does_not_press_the_others_together_either() -> None:
-    found = [change.effects["robust"] for change in effects("audit", raised("ir_nesterov", (-60, -61, -59)))]
+    found = [change.effects["robust"] for change in effects("audit", study_grid.raised("ir_nesterov", (-60, -61, -59)))]
     largest = max(found, key=lambda one: one.size)
     low, high = study_figures.limits(found)
     assert largest.mean < 2 * low
@@ -211,12 +196,6 @@ def test_without_anything_published_the_page_says_what_makes_it() -> None:
     text = page()
     assert "make audit" in text and "make beyond" in text and "make matched" in text and "publish-results.md" in text
     assert "<h2" not in text
-
-
-def test_what_is_published_is_shown_and_the_rest_named() -> None:
-    text = page("audit")
-    assert 'id="audit"' in text and "make beyond" in text and "(make audit)" not in text
-    assert "Made by make audit on mnist5k, preset strict, seeds 0, 1, 2, with the code of commit 0123456 (2024-05-06)" in text
 
 
 def test_the_sections_load_nothing_and_escape_what_they_are_given() -> None:
@@ -272,34 +251,31 @@ def test_a_run_on_another_dataset_has_no_published_values() -> None:
     ],
 )
 def test_a_folder_that_contradicts_itself_is_refused(change, sentence) -> None:
-    study_grid.publish("audit", study_grid.frame("audit", level), **change)
+    study_grid.publish("audit", study_grid.frame("audit", study_grid.level), **change)
     with pytest.raises(InputError, match=sentence):
         published_folder.read(PUBLISHED)
 
 
 def test_a_folder_without_its_table_is_refused() -> None:
-    (study_grid.publish("audit", study_grid.frame("audit", level)) / "measures.csv").unlink()
+    (study_grid.publish("audit", study_grid.frame("audit", study_grid.level)) / "measures.csv").unlink()
     with pytest.raises(InputError, match="expected a table at .*measures.csv"):
         published_folder.read(PUBLISHED)
 
 
-def test_the_report_stage_shows_what_is_published_and_writes_its_effects() -> None:
-    report_grid.make(seeds=[0])
-    study_grid.publish("audit", study_grid.frame("audit", raised("ir_nesterov", (10, 11, 12))))
-    (PUBLISHED / "README.md").write_text("no study")
-    line = [*report_grid.command_line(), "--published", str(PUBLISHED)]
-    result = CliRunner().invoke(report.main, line, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    text = Path("report/index.html").read_text()
-    assert "Which unwritten choices matter" in text and "(+11.0)" in text and "make beyond" in text
-    frame = pd.read_csv("report/effects.csv")
+def test_the_report_stage_shows_what_is_published_names_the_rest_and_writes_the_effects(tmp_path_factory) -> None:
+    written = report_once.made(tmp_path_factory) / "report"
+    text = (written / "index.html").read_text()
+    assert "Which unwritten choices matter" in text and "(+11.0)" in text
+    assert 'id="audit"' in text and "make beyond" in text and "(make audit)" not in text
+    assert "Made by make audit on mnist5k, preset strict, seeds 0, 1, 2, with the code of commit 0123456 (2024-05-06)" in text
+    frame = pd.read_csv(written / "effects.csv")
     mine = frame[(frame["variant"] == "ir_nesterov") & (frame["measure"] == "robust")]
     assert mine["effect"].item() == 11 and mine["excludes_none"].item() and set(frame["study"]) == {"audit"}
-    assert Path("report/figures/audit_effects.svg").is_file()
+    assert (written / "figures/audit_effects.svg").is_file()
 
 
 def test_the_audit_is_held_against_the_lead_of_a_study_that_was_measured_alike() -> None:
-    found = study_sentences.ranked(effects("audit", raised("ir_nesterov", (10, 11, 12))))
+    found = study_sentences.ranked(effects("audit", study_grid.raised("ir_nesterov", (10, 11, 12))))
     [words] = study_sentences.meaning(found, 10.0, "beyond")
     assert "one whose interval excludes no effect moves robust accuracy by more than the 10.0 points that part the maps from" in words
     assert words.endswith("“Nesterov momentum, teacher and student” (+11.0); the whole interval lies beyond them for none.")

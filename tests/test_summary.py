@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from project import ROOT
+from project import ROOT, SHIPPED
 
 from tools import summary
 
@@ -100,8 +100,9 @@ def test_what_it_cannot_read_is_refused_in_one_sentence(folder, words, times, se
 def test_make_repro_keeps_a_log_ends_with_the_summary_and_has_the_status_of_dvc(tmp_path, status):
     programs = tmp_path / ".venv/bin"
     programs.mkdir(parents=True)
-    for name in ("lib", "tools", "Makefile"):
+    for name in ("lib", "stages", "tools", "Makefile", "presets.yaml"):
         (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "params.yaml").symlink_to(SHIPPED)
     (tmp_path / "requirements.lock").write_text("")
     (tmp_path / ".venv/ready").write_text("")
     (programs / "python").symlink_to(sys.executable)

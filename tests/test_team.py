@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from members import ROOT, Member, build_small_project, build_team_project, built_once, contents, edited, moved, moved_small, ran, typed
+from project import SHIPPED
 from remotes import Remote, serving
 from ruamel.yaml import YAML
 
@@ -162,7 +163,7 @@ def test_a_release_is_refused_in_one_sentence(
 
 
 def test_every_artifact_names_a_target_set_of_the_first_seed() -> None:
-    pipeline, params = (YAML(typ="safe").load((ROOT / name).read_text()) for name in ("dvc.yaml", "params.yaml"))
+    pipeline, params = (YAML(typ="safe").load(file.read_text()) for file in (ROOT / "dvc.yaml", SHIPPED))
     sets = [f"{teacher}_{method}" for teacher in params["saliency"]["teachers"] for method in params["saliency"]["methods"]]
     sets += [f"{params['permute']['source']}_{level}" for level in params["permute"]["fractions"]]
     named = {name: artifact["path"] for name, artifact in pipeline["artifacts"].items()}

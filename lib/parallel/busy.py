@@ -1,9 +1,10 @@
 """Files that DVC calls busy because a process reads or writes them, or has until it was killed."""
 
+import json
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 import psutil
 from dvc import rwlock
@@ -16,11 +17,20 @@ Found = TypeVar("Found")
 
 
 def overlook_the_dead() -> None:
-    """From now on DVC, in this process, takes nobody for busy who was killed.
+    """From now on DVC, in this process, takes nobody for busy who was killed, and reads on where one left its notes half written.
 
     By itself it takes a process for alive until its parent has noticed its end: in a container there is often nobody who does.
     """
     rwlock.psutil = SimpleNamespace(pid_exists=lives)
+    rwlock.json = SimpleNamespace(**vars(json) | {"load": _notes})
+
+
+def _notes(file: TextIO) -> dict:
+    """What DVC notes of who is at work; it reads under a lock, so that nobody is writing a part of it now."""
+    try:
+        return json.load(file)
+    except ValueError:
+        return {}
 
 
 def lives(pid: int) -> bool:

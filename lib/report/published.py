@@ -16,10 +16,15 @@ NO_GROUP = "none"
 
 
 @cache
-def _published() -> pd.DataFrame:
+def _published() -> dict[tuple[str, ...], list[tuple[float, float]]]:
+    """(dataset, technique, group, attack, norm) -> the radii and the accuracies in percent."""
     frame = pd.read_csv(PATH, dtype={"epsilon": str, "group": str}, keep_default_na=False)
-    frame["radius"] = [float(Fraction(text)) if text else 0.0 for text in frame["epsilon"]]
-    return frame.replace({"group": {"": NO_GROUP}})
+    found: dict[tuple[str, ...], list[tuple[float, float]]] = {}
+    for line in frame.itertuples():
+        radius = float(Fraction(line.epsilon)) if line.epsilon else 0.0
+        key = (line.dataset, line.technique, line.group or NO_GROUP, line.attack, line.norm)
+        found.setdefault(key, []).append((radius, float(line.accuracy_percent)))
+    return found
 
 
 def percent(dataset: str, row: Row, column: Column) -> float | None:
@@ -29,11 +34,6 @@ def percent(dataset: str, row: Row, column: Column) -> float | None:
     """
     if column != CLEAN and column.semantics != "paper":
         return None
-    frame = _published()
-    chosen = (
-        (frame["dataset"] == DATASETS.get(dataset)) & (frame["technique"] == row.technique) & (frame["group"] == (row.group or NO_GROUP))
-    )
-    chosen &= (frame["attack"] == column.attack) & (frame["norm"] == column.norm)
-    chosen &= np.isclose(frame["radius"], column.epsilon, rtol=2e-3)
-    found = frame[chosen]["accuracy_percent"]
-    return None if found.empty else float(found.iloc[0])
+    key = (DATASETS.get(dataset, ""), row.technique, row.group or NO_GROUP, column.attack, column.norm)
+    fits = (percent for radius, percent in _published().get(key, ()) if np.isclose(radius, column.epsilon, rtol=2e-3))
+    return next(fits, None)
