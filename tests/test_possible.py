@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 import pytest
 import report_grid
+import report_once
 import test_digests
 import test_files
 import torch
-from click.testing import CliRunner
 from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
@@ -20,7 +20,6 @@ from lib.base import h5, image_file, json_text, params
 from lib.base.errors import InputError
 from lib.network import checkpoint, folders
 from lib.report import published_folder
-from stages import report
 
 Change = Callable[[h5py.File], object]
 ATTACK = "attacks/3"
@@ -172,7 +171,7 @@ def test_gradients_of_other_images_do_not_stand_beside_these(tmp_path: Path, mon
     image_file.write(report_grid.images(), params.value("data", "dataset"), report_grid.CLASSES, splits)
     for seed in params.value("seeds"):
         report_grid.write_targets(seed)
-    done = CliRunner().invoke(report.main, report_grid.command_line())
+    done = report_once.run()
     assert done.exit_code == 1 and "results/gradients/0.h5 was made from other images (digest " in done.output
     assert len(done.output.splitlines()) == 1 and not Path("report").exists()
 
