@@ -98,9 +98,16 @@ def rounding(epsilon: float, norm: str, shape: tuple[int, ...], dtype: torch.dty
     return eps * (math.sqrt(pixels) / epsilon + pixels + 4 if norm == "l2" else 1 / epsilon + 2)
 
 
-def grey(count: int, shape: tuple[int, int, int] = (1, 8, 8), low: float = 0.3, high: float = 0.7, seed: int = 1) -> Tensor:
+def grey(
+    count: int,
+    shape: tuple[int, int, int] = (1, 8, 8),
+    low: float = 0.3,
+    high: float = 0.7,
+    seed: int = 1,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """Random images with pixels uniform in [low, high)."""
-    return low + (high - low) * torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed))
+    return (low + (high - low) * torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed))).to(dtype)
 
 
 @contextmanager
