@@ -92,7 +92,7 @@ def rounding(epsilon: float, norm: str, shape: tuple[int, ...], dtype: torch.dty
 
     A pixel is the sum of two numbers, and its distance from the image their difference: each is below 1 and rounded by half an eps at
     most. In L2, D such errors have the length sqrt(D); the factor that shortens a perturbation and the length that is measured are off
-    by a share of (D / 2 + 2) eps each at most, because a sum of D squares is.
+    by a share of (D / 2 + 2) eps each at most, because a sum of D squares is. With radius 1 this bounds a step of unit length, too.
     """
     eps, pixels = torch.finfo(dtype).eps, math.prod(shape)
     return eps * (math.sqrt(pixels) / epsilon + pixels + 4 if norm == "l2" else 1 / epsilon + 2)
