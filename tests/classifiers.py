@@ -92,15 +92,22 @@ def rounding(epsilon: float, norm: str, shape: tuple[int, ...], dtype: torch.dty
 
     A pixel is the sum of two numbers, and its distance from the image their difference: each is below 1 and rounded by half an eps at
     most. In L2, D such errors have the length sqrt(D); the factor that shortens a perturbation and the length that is measured are off
-    by a share of (D / 2 + 2) eps each at most, because a sum of D squares is.
+    by a share of (D / 2 + 2) eps each at most, because a sum of D squares is. With radius 1 this bounds a step of unit length, too.
     """
     eps, pixels = torch.finfo(dtype).eps, math.prod(shape)
     return eps * (math.sqrt(pixels) / epsilon + pixels + 4 if norm == "l2" else 1 / epsilon + 2)
 
 
-def grey(count: int, shape: tuple[int, int, int] = (1, 8, 8), low: float = 0.3, high: float = 0.7, seed: int = 1) -> Tensor:
+def grey(
+    count: int,
+    shape: tuple[int, int, int] = (1, 8, 8),
+    low: float = 0.3,
+    high: float = 0.7,
+    seed: int = 1,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """Random images with pixels uniform in [low, high)."""
-    return low + (high - low) * torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed))
+    return (low + (high - low) * torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed))).to(dtype)
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def test_strict_steps_have_unit_length_however_small_or_large_the_gradient(size)
     step = balls.steepest(direction * size, "l2", balls.STRICT.floor)
     expected = direction.double() / balls.lengths(direction.double())
     if size >= balls.STRICT.floor:
-        torch.testing.assert_close(step.double(), expected, rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(step.double(), expected, rtol=rounding(1.0, "l2", (2, 8, 8)), atol=0)
     else:
         assert torch.isfinite(step).all() and (sizes(step, "l2") < 1e-4).all()
 
@@ -118,17 +118,17 @@ def test_the_floor_divides_gradients_that_are_shorter_than_it(exponent, seed):
     direction = torch.randn(2, 1, 5, 5, generator=torch.Generator().manual_seed(seed))
     gradient = (direction / balls.lengths(direction) * 10**exponent).float()
     exact = gradient.double() / balls.lengths(gradient.double()).clamp_min(1e-6)
-    torch.testing.assert_close(balls.steepest(gradient, "l2", balls.PAPER.floor).double(), exact, rtol=1e-5, atol=0)
+    torch.testing.assert_close(balls.steepest(gradient, "l2", balls.PAPER.floor).double(), exact, rtol=rounding(1.0, "l2", (5, 5)), atol=0)
 
 
 @both_norms
 @both_rules
 def test_a_zero_gradient_gives_no_step_and_does_not_disturb_its_neighbours(norm, rule):
-    gradient = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    gradient = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0)).double()
     gradient[1] = 0
     step = balls.steepest(gradient, norm, rule.floor)
-    assert torch.equal(step[1], torch.zeros(1, 4, 4))
-    assert torch.equal(step[[0, 2]], balls.steepest(gradient[[0, 2]], norm, rule.floor))
+    assert not step[1].any()
+    torch.testing.assert_close(step[[0, 2]], balls.steepest(gradient[[0, 2]], norm, rule.floor))
     assert torch.isfinite(step).all()
 
 
@@ -138,9 +138,9 @@ def test_lengths_are_those_of_each_image():
 
 
 def test_the_papers_l2_starts_lie_on_the_sphere_towards_the_drawn_image():
-    images, unit = grey(20, low=0, high=1), torch.from_numpy(draws.uniform(0, "starts", range(20), (1, 8, 8)))
+    images, unit = grey(20, low=0, high=1).double(), torch.from_numpy(draws.uniform(0, "starts", range(20), (1, 8, 8))).double()
     start = balls.start(images, "l2", 1.0, balls.PAPER, unit)
-    torch.testing.assert_close(balls.lengths(start - images).flatten(), torch.ones(20))
+    torch.testing.assert_close(balls.lengths(start - images).flatten(), torch.ones(20, dtype=torch.float64))
     torch.testing.assert_close(start - images, (unit - images) / balls.lengths(unit - images))
 
 

@@ -68,9 +68,9 @@ def test_wide_resnet_halves_the_image_twice():
 
 @pytest.mark.parametrize("outputs, stride", [(4, 1), (4, 2), (6, 1)])
 def test_without_its_residual_a_block_is_the_input_or_where_the_shape_changes_a_projection_of_the_activated_input(outputs, stride):
-    block = wide_resnet.Block(4, outputs, stride, wide())
+    block = wide_resnet.Block(4, outputs, stride, wide()).double()
     nn.init.zeros_(block.residual[-1].weight)
-    inputs = torch.randn(3, 4, 6, 6)
+    inputs = torch.randn(3, 4, 6, 6, dtype=torch.float64)
     changed = (outputs, stride) != (4, 1)
     activated = nn.functional.batch_norm(inputs, None, None, training=True).relu()
     expected = nn.functional.conv2d(activated, block.shortcut.weight, stride=stride) if changed else inputs
@@ -213,10 +213,11 @@ def test_narrow_networks_keep_at_least_one_channel():
 def test_probabilities_are_the_softmax_of_the_network_that_is_kept_as_logits_of(name):
     torch.manual_seed(0)
     settings = narrow(1 / 16, outputs="probabilities") if name == "cnn" else wide(0.5, outputs="probabilities")
-    model = architecture.build(settings, COLOUR, 4).eval()
-    logits = model.logits_of(images()).detach().double().numpy()
+    model = architecture.build(settings, COLOUR, 4).double().eval()
+    inputs = images(dtype=torch.float64)
+    logits = model.logits_of(inputs).detach().numpy()
     expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    np.testing.assert_allclose(model(images()).detach().numpy(), expected, rtol=1e-5)
+    np.testing.assert_allclose(model(inputs).detach().numpy(), expected)
     assert not hasattr(small(name), "logits_of")
 
 
@@ -247,12 +248,12 @@ def test_pytorchs_initialisation_has_the_variance_of_its_uniform_distribution():
 
 @pytest.mark.parametrize("momentum", [0.1, 0.9])
 def test_the_final_momentum_is_that_of_the_last_batch_normalisation_only(momentum):
-    model = small("wide_resnet", final_momentum=momentum).train()
+    model = small("wide_resnet", final_momentum=momentum).double().train()
     layers = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     shown = {}
     for index, layer in enumerate(layers):
         layer.register_forward_hook(lambda module, inputs, output, index=index: shown.update({index: inputs[0].mean((0, 2, 3))}))
-    model(images(8))
+    model(images(8, torch.float64))
     for index, layer in enumerate(layers):
         share = momentum if index == len(layers) - 1 else 0.1
         torch.testing.assert_close(layer.running_mean, share * shown[index].detach())

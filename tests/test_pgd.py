@@ -234,15 +234,16 @@ def test_a_step_of_the_paper_shrinks_with_the_batch_whose_mean_it_takes(batch_si
     """The length of a step is step_size * min(1, |gradient| / batch size / 1e-6)."""
     from_the_image_itself(monkeypatch)
     model, images, labels = confident(0.14)
+    model, images = model.double(), images.double()
     inputs = images.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(model(inputs), labels, reduction="sum"), inputs)
     length = gradient.flatten(1).norm(dim=1)
     with seen(model) as batches:
         (record,) = attack(model, images, labels, [Threat("l2", 0.8, 0.1)], semantics="paper", steps=1, paper=Rules(batch_size))
     step = (batches[-1] - images).flatten(1).norm(dim=1)
-    torch.testing.assert_close(step, 0.1 * (length / batch_size / 1e-6).clamp_max(1), rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(step, 0.1 * (length / batch_size / 1e-6).clamp_max(1))
     assert np.array_equal(record.noticed("steps_held_by_floor"), (length / batch_size < 1e-6).float().numpy())
-    np.testing.assert_allclose(record.noticed("effective_step"), (length / batch_size / 1e-6).clamp_max(1).numpy(), rtol=1e-3)
+    np.testing.assert_allclose(record.noticed("effective_step"), (length / batch_size / 1e-6).clamp_max(1).numpy(), rtol=1e-6)
     assert (record.noticed("steps_held_by_floor").mean() > 0.5) == (batch_size > 1)
 
 
@@ -290,9 +291,10 @@ def test_linf_steps_are_never_held_by_the_floor():
 
 @both_norms
 def test_strict_does_not_change_when_the_logits_are_scaled(norm):
-    """A change of scale changes no decision, so no outcome may change, in any restart, whatever its loss."""
-    model = smooth(4, SHAPE, seed=5)
-    images, labels = decided(model, 40, low=0.0, high=1.0)
+    """A change of scale changes no decision, so no outcome may change, in any restart, whatever its loss. In float64: in float32 the
+    last digit of what is scaled could decide about an image."""
+    model = smooth(4, SHAPE, seed=5).double()
+    images, labels = decided(model, 40, low=0.0, high=1.0, dtype=torch.float64)
     threat = Threat(norm, {"l2": 1.0, "linf": 0.15}[norm], 0.1)
     for losses in (["margin"], ["standardised_cross_entropy"], ["margin", "standardised_cross_entropy"]):
         found = [
@@ -354,8 +356,8 @@ def test_strict_looks_at_the_start_and_at_the_last_iterate_too(monkeypatch):
 @both_norms
 def test_fgsm_is_foolboxs_in_both_semantics(norm):
     """Where the floor does not bind and with cross-entropy, both are one step of the whole radius."""
-    model = smooth(4, (2, 6, 6), seed=7)
-    images = grey(60, (2, 6, 6), low=-0.3, high=1.3).clamp(0, 1)
+    model = smooth(4, (2, 6, 6), seed=7).double()
+    images = grey(60, (2, 6, 6), low=-0.3, high=1.3, dtype=torch.float64).clamp(0, 1)
     labels = model(images).argmax(1)
     threat = Threat(norm, {"l2": 1.5, "linf": 0.18}[norm], 1.0)
     oracle = {"l2": foolbox().attacks.L2FastGradientAttack, "linf": foolbox().attacks.LinfFastGradientAttack}[norm]
@@ -497,9 +499,9 @@ def test_nothing_is_computed_once_everything_has_fallen():
 
 @both_semantics
 def test_no_outcome_depends_on_the_order_of_the_images_or_on_who_else_is_attacked(semantics):
-    """Few steps, so that the random starts decide."""
-    model = smooth(4, SHAPE, seed=5)
-    images, labels = decided(model, 30, low=0.0, high=1.0)
+    """Few steps, so that the random starts decide, and in float64, so that the order of a sum does not."""
+    model = smooth(4, SHAPE, seed=5).double()
+    images, labels = decided(model, 30, low=0.0, high=1.0, dtype=torch.float64)
     rows = np.arange(100, 130)
     threats = [Threat("l2", 1.0, 0.5), Threat("linf", 0.12, 0.06)]
     usual = {"semantics": semantics, "steps": 2, "restarts": 3}

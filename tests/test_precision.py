@@ -123,12 +123,12 @@ def test_the_gradient_and_the_figures_of_parts_are_those_of_the_whole_batch(obje
 
 
 def test_a_training_in_parts_is_the_same_training():
-    batch, histories = data(), []
+    batch, histories = Batch(data().images.double(), data().labels), []
     for parts in (1, 4):
         plan = Plan(2, 8, 0.1, 0.9, True, 0.0, False, "last", accumulate=parts)
-        histories.append(loop.fit(SMOOTH(), batch, batch, ADDITIVE["standard"], plan, 0))
+        histories.append(loop.fit(SMOOTH().double(), batch, batch, ADDITIVE["standard"], plan, 0))
     for entry, other in zip(*histories, strict=True):
-        assert entry == pytest.approx(other, rel=1e-5)
+        assert entry == pytest.approx(other, rel=1e-9)
 
 
 WHOLE = {

@@ -71,9 +71,9 @@ def test_every_probe_is_there_once_per_radius_of_the_norms_that_the_row_is_attac
 
 def test_on_a_linear_model_nothing_depends_on_anything():
     """One gradient everywhere: exact first-order prediction, cosine 1, and every attack leaves the same images."""
-    direction = torch.randn(SHAPE, generator=torch.Generator().manual_seed(3))
+    direction = torch.randn(SHAPE, generator=torch.Generator().manual_seed(3)).double()
     model = half_space(direction, float(direction.sum() / 2))
-    images, labels = decided(model, 40)
+    images, labels = decided(model, 40, dtype=torch.float64)
     distance = margin(model(images), labels).abs().detach().numpy() / float(direction.abs().sum())
     epsilon = float(np.median(distance))
     found = probe(model, images, labels, threats={"linf": epsilon})
@@ -90,12 +90,12 @@ def test_on_a_linear_model_nothing_depends_on_anything():
     ):
         assert np.array_equal(found[name].per_image.astype(bool), distance > epsilon), name
     gradients = found["gradients"]
-    np.testing.assert_allclose(gradients.telemetry["cosine"], 1, rtol=1e-5)
+    np.testing.assert_allclose(gradients.telemetry["cosine"], 1)
     assert np.median(gradients.telemetry["taylor_error"]) < 1e-3
     assert (found["noise"].per_image >= found["single"].per_image).all() and found["noise"].accuracy > 0.5
     inputs = images.clone().requires_grad_()
     (expected,) = torch.autograd.grad(nn.functional.cross_entropy(model(inputs), labels, reduction="sum"), inputs)
-    np.testing.assert_allclose(gradients.telemetry["cross_entropy_norm"], expected.flatten(1).norm(dim=1).numpy(), rtol=1e-4)
+    np.testing.assert_allclose(gradients.telemetry["cross_entropy_norm"], expected.flatten(1).norm(dim=1).numpy(), rtol=1e-6)
     assert not gradients.telemetry["zero"].any() and not gradients.telemetry["nan"].any()
 
 
@@ -153,7 +153,7 @@ def test_batch_statistics_show_between_an_image_alone_and_among_others():
     found = {size: probe(Centred(), images, labels, batch_size=size)["forward"] for size in (20, 1)}
     assert found[20].noticed("alone").min() > 0.01 and found[20].noticed("spread").max() == 0
     assert found[1].noticed("alone").max() == 0
-    assert probe(rough(), images, labels)["forward"].noticed("alone").max() < 1e-5
+    assert probe(rough().double(), images.double(), labels)["forward"].noticed("alone").max() < 1e-10
 
 
 def test_probabilities_are_told_from_logits():
@@ -202,8 +202,8 @@ def test_noise_is_uniform_in_the_ball_and_other_for_every_draw():
 
 
 def test_no_probe_depends_on_the_batch_size_or_on_who_else_is_asked():
-    model = rough()
-    images, labels = decided(model, 24, low=0.0, high=1.0)
+    model = rough().double()  # so that the order of a sum decides nothing
+    images, labels = decided(model, 24, low=0.0, high=1.0, dtype=torch.float64)
     rows = np.arange(50, 74)
     whole = probe(model, images, labels, rows=rows, steps=3)
     cut = probe(model, images, labels, batch_size=5, rows=rows, steps=3)

@@ -187,22 +187,24 @@ METHODS |= {"vargrad": {"samples": 3, "sigma": 0.01}, "integrated_gradients": {"
 def test_a_map_of_a_linear_model_is_made_of_the_weights_of_its_label(name, shape, classes):
     model = behind_a_convolution(random_linear(classes, shape))
     batch, method = data(model, shape, classes), choice("lib.saliency", name, "saliency method")
-    for images in (batch.images, batch.images.contiguous()):
+    model.double()
+    for images in (batch.images.double(), batch.images.double().contiguous()):
         made = extraction.chunks(model, Batch(images, batch.labels), method, method.Settings(**METHODS[name]), 0, SIZE)
         weight = model[2].weight.detach()[batch.labels]
-        torch.testing.assert_close(torch.from_numpy(np.concatenate(list(made))), expected_map(name, weight, batch.images))
+        torch.testing.assert_close(torch.from_numpy(np.concatenate(list(made))), expected_map(name, weight, batch.images.double()))
 
 
 @every_case
 def test_measured_gradients_are_the_rows_of_a_linear_model(shape, classes):
     model = behind_a_convolution(random_linear(classes, shape))
     batch = data(model, shape, classes)
+    model.double()
     weight = model[2].weight.detach()
     own = weight[batch.labels].numpy()
-    found = alignment.gradients(model, batch, own, -own, alignment.Plan(None, 4, SIZE, "A"))
+    found = alignment.gradients(model, Batch(batch.images.double(), batch.labels), own, -own, alignment.Plan(None, 4, SIZE, "A"))
     length = weight.flatten(1).norm(dim=1)
     label = length[batch.labels]
-    np.testing.assert_allclose(found.label_norm, label, rtol=1e-6)
-    np.testing.assert_allclose(found.other_norm, (length.sum() - label) / (classes - 1), rtol=1e-6)
-    np.testing.assert_allclose([found.cosine_reference, found.cosine_target], [np.ones(COUNT), -np.ones(COUNT)], rtol=1e-6)
+    np.testing.assert_allclose(found.label_norm, label)
+    np.testing.assert_allclose(found.other_norm, (length.sum() - label) / (classes - 1))
+    np.testing.assert_allclose([found.cosine_reference, found.cosine_target], [np.ones(COUNT), -np.ones(COUNT)])
     np.testing.assert_array_equal(found.maps, own[:4])

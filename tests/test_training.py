@@ -30,14 +30,14 @@ def plan(**changes) -> Plan:
     return Plan(**{**usual, "augment": False, "selection": "validation", **changes})
 
 
-def separable(count: int = 48, seed: int = 0) -> Batch:
+def separable(count: int = 48, seed: int = 0, dtype: torch.dtype = torch.float32) -> Batch:
     """Two classes: bright above or bright below."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(2, (count,), generator=generator)
     images = 0.2 * torch.rand(count, *SHAPE, generator=generator)
     images[labels == 0, :, :4] += 0.6
     images[labels == 1, :, 4:] += 0.6
-    return Batch(images, labels)
+    return Batch(images.to(dtype), labels)
 
 
 def cross_entropy(model: nn.Module, batch: Batch, noise: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
@@ -77,15 +77,15 @@ def test_each_step_is_that_of_sgd_by_the_cosine_schedule():
         weights.append(model.weight.detach().clone())
         return (model.weight**2).sum() / 2, {}
 
-    model = random_linear(2, SHAPE)
-    weight, velocity = model.weight.detach().numpy().astype(np.float64), 0.0
+    model, data = random_linear(2, SHAPE).double(), separable(dtype=torch.float64)
+    weight, velocity = model.weight.detach().numpy().copy(), 0.0
     settings = plan(epochs=2, batch_size=16, learning_rate=0.3, momentum=0.8, weight_decay=0.05, selection="last")
-    loop.fit(model, separable(), separable(), objective, settings, 0)
+    loop.fit(model, data, data, objective, settings, 0)
     for step in range(6):
-        np.testing.assert_allclose(weights[step].numpy(), weight, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(weights[step].numpy(), weight, rtol=1e-9)
         velocity = 0.8 * velocity + 1.05 * weight
         weight = weight - 0.15 * (1 + math.cos(math.pi * step / 6)) * velocity
-    np.testing.assert_allclose(model.weight.detach().numpy(), weight, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.weight.detach().numpy(), weight, rtol=1e-9)
 
 
 def test_nesterov_changes_the_steps():
@@ -95,12 +95,12 @@ def test_nesterov_changes_the_steps():
 
 def test_the_gradient_norm_of_a_linear_model_is_that_of_its_rows():
     """The gradient of logit k is row k wherever the image lies; training mode must not matter, nor images beyond the first."""
-    model = random_linear(3, SHAPE)
+    model = random_linear(3, SHAPE).double()
     labels = torch.arange(loop.NORM_IMAGES) % 3
-    data = Batch(torch.rand(len(labels) + 5, *SHAPE), torch.cat([labels, torch.full((5,), 2)]))
+    data = Batch(torch.rand(len(labels) + 5, *SHAPE).double(), torch.cat([labels, torch.full((5,), 2)]))
     found = loop.gradient_norm(nn.Sequential(nn.Dropout(0.5), model).train(), data)
     expected = model.weight.detach().flatten(1).norm(dim=1)[labels].mean()
-    assert found == {"validation_gradient_norm": pytest.approx(float(expected), rel=1e-6)}
+    assert found == {"validation_gradient_norm": pytest.approx(float(expected), rel=1e-9)}
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
 
 
@@ -186,7 +186,7 @@ def test_the_objective_is_called_in_train_mode_and_validation_runs_in_eval_mode(
 
 def test_validation_figures_are_those_of_all_images(monkeypatch):
     monkeypatch.setattr(loop, "EVALUATION_BATCH", 7)
-    model, data = smooth(2, SHAPE), separable(30)
+    model, data = smooth(2, SHAPE).double(), separable(30, dtype=torch.float64)
     logits = model(data.images)
     found = loop.evaluate(model, data)
     assert found["validation_loss"] == pytest.approx(nn.functional.cross_entropy(logits, data.labels).item())
