@@ -37,7 +37,7 @@ SHAPE, CLASSES = (2, 8, 8), 4
 WRN = {"conv_bias": False, "initialisation": "he", "final_momentum": 0.1}
 MODELS = {
     "cnn": Model("cnn", 0.25, None, 0.5),
-    "wide_resnet": Model("wide_resnet", 0.25, 10, 0.3, **WRN),  # type: ignore[arg-type]
+    "wide_resnet": Model("wide_resnet", 0.5, 10, 0.3, **WRN),  # type: ignore[arg-type]
 }
 
 
@@ -204,7 +204,7 @@ def test_a_batch_with_fewer_images_than_processes_is_refused(monkeypatch):
 
 
 PARAMS = """
-model: {architecture: wide_resnet, width: 0.25, depth: 10, dropout: 0.3, conv_bias: false, initialisation: he, final_momentum: 0.1}
+model: {architecture: wide_resnet, width: 0.5, depth: 10, dropout: 0.3, conv_bias: false, initialisation: he, final_momentum: 0.1}
 training: {epochs: EPOCHS, batch_size: 16, learning_rate: 0.02, momentum: 0.9, nesterov: false, weight_decay: 0.001,
            augment: true, selection: validation, precision: float32, accumulate: 1}
 ir: {mine: {lambda_d: 1.0, lambda_m: 0.05, reduction: batch, mode: train}}
