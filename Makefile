@@ -8,7 +8,7 @@ SECTIONS := data|model|training|rows|teachers|at|jr|ir|saliency|threshold|permut
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help env repro parallel plots experiments test numeric lint scale preset audit beyond matched benchmark lock clean
+.PHONY: help env repro parallel plots experiments test numeric slow lint scale preset audit beyond matched benchmark lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what there is
@@ -45,7 +45,10 @@ test: env lint  ## Lint, types and tests
 	python -m pytest -n 2 --dist worksteal
 
 numeric: env  ## The tests that compute with torch, for instance as on an older processor: ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 make numeric
-	python -m pytest -n 2 --dist worksteal -m "numeric and not walk" tests
+	python -m pytest -n 2 --dist worksteal -m "numeric and not walk and not cluster" tests
+
+slow: env  ## What make test leaves out: every page of the documentation followed to its end, and runs on Ray (some minutes)
+	python -m pytest -n 2 --dist worksteal -m "walk or cluster" tests
 
 lint: env
 	ruff check lib stages tests tools

@@ -9,6 +9,7 @@ from project import ROOT
 from remotes import serving
 from toy_pipeline import AUTHORITY, FEW, begun, finished, head, order, starts, toy, waited
 
+pytestmark = pytest.mark.cluster
 RESULTS = ("data", "models", "results", "report")
 
 

@@ -17,6 +17,7 @@ from toy_pipeline import AUTHORITY, FEW, STAGES, alive, begun, copied, finished,
 from lib.parallel import lockfile, session
 from stages import train_jr
 
+pytestmark = pytest.mark.cluster
 RESULTS = ("data", "models", "results", "report")
 PARALLEL = "python -m tools.parallel"
 

@@ -15,7 +15,6 @@ from members import built_once
 from PIL import Image
 from project import ROOT, copy, copy_studies, start
 from ruamel.yaml import YAML
-from test_stages import TINY
 from walk import Block, Walk, blocks, project
 
 # Networks of so few images have gradients that are zero somewhere, and so no cosine there.
@@ -51,11 +50,21 @@ def build(place: Path) -> None:
             Walk(folder).do(command)
 
 
+LITTLE = {
+    "data": {"train": 80, "validation": 20, "test": 40},
+    "model": {"width": 0.06},
+    "training": {"epochs": 2, "batch_size": 20},
+    "evaluation": {"images": 20},
+    "gradients": {"images": 30, "examples": 4},
+    "report": {"gallery": 2},
+}
+
+
 def shrunk() -> dict:
     """The quick scale with little of everything."""
     document = YAML(typ="safe").load((ROOT / "scales/quick.yaml").read_text())
     document["seeds"] = [0]
-    for section, values in TINY.items():
+    for section, values in LITTLE.items():
         document[section].update(values)
     document["rows"] = {row: document["rows"][row] for row in ROWS}
     document["ir"] = {row: document["ir"][row] for row in ROWS if row in document["ir"]}
@@ -63,6 +72,7 @@ def shrunk() -> dict:
         row["lambda_m"] = 0.67082  # 0.15 times the root of the batch size, as preset strict has it
     document["at"], document["jr"], document["permute"]["fractions"] = {}, {}, {"perm50": 0.5}
     document["saliency"].update(teachers=["R"], batch_size=40)
+    document["saliency"]["accuracy"]["images"] = 20
     document["saliency"]["methods"]["smoothgrad"]["samples"] = 2
     document["saliency"]["methods"] = {name: document["saliency"]["methods"][name] for name in ("simple", "smoothgrad")}
     together = document["attacks"]["together"]
