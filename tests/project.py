@@ -29,7 +29,8 @@ def all_stages() -> list[PipelineStage]:
     with TemporaryDirectory() as folder:  # where no .dvcignore hides a study
         copy_studies(Path(folder))
         shutil.copy(ROOT / "dvc.yaml", folder)
-        shutil.copy(SHIPPED, Path(folder) / "params.yaml")
+        own, shipped = (YAML(typ="safe").load(file.read_text()) for file in (ROOT / "params.yaml", SHIPPED))
+        YAML().dump({**own, **shipped}, Path(folder) / "params.yaml")  # whoever adds a stage has a section of parameters for it
         Repo.init(folder, no_scm=True).close()
         with Repo(folder) as repo:
             return [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]

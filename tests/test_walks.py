@@ -192,6 +192,7 @@ def test_change_and_compare(walk: Walk) -> None:
 
 def test_a_dataset_of_photos_and_one_of_code(walk: Walk) -> None:
     photos(walk.folder / "photos")
+    Image.new("LA", (12, 12)).save(walk.folder / "ink.png")
     walk.put = PUT | {"/path/to/photos": str(walk.folder / "photos"), "image_size: 32": "image_size: 28"}
     datasets = walk.folder / "lib/datasets.py"
     entry = "SOURCES: dict[str, Callable[[Data], Source]] = {"

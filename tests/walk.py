@@ -11,6 +11,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -75,6 +76,7 @@ def run_stage(command: str, folder: str) -> None:
 def python(words: list[str]) -> bool:
     """`python -m module …` or `python file.py`, as a new process sees settings and files; returns whether it failed without an error."""
     importlib.invalidate_caches()
+    words = words[1:] if words[0] == "-P" else words
     if words[0] != "-m":
         runpy.run_path(words[0], run_name="__main__")
         return False
@@ -164,7 +166,8 @@ class Walk:
 
     def dvc(self, words: list[str]) -> None:
         printed, place = io.StringIO(), words.index(">") if ">" in words else len(words)
-        with redirect_stdout(printed):
+        with redirect_stdout(printed), warnings.catch_warnings():
+            warnings.simplefilter("default")  # an error in tests, not where it is typed
             status = type_dvc(words[:place])
         for path in words[place + 1 :]:
             Path(path).write_text(printed.getvalue())
