@@ -23,14 +23,19 @@ ENVIRONMENT = {
 ROWS = ("NR", "R", "AT25", "JR", "NR_simple", "R_simple", "R_smoothgrad", "R_smoothgrad_perm50")
 
 
+def parameters() -> dict:
+    """Those of a clone, and the sections of stages that whoever works here has added."""
+    own, shipped = (YAML(typ="safe").load(file.read_text()) for file in (ROOT / "params.yaml", SHIPPED))
+    return {**own, **shipped}
+
+
 @cache
 def all_stages() -> list[PipelineStage]:
     """Every stage instance of the real project, those of the studies among them; `path_in_repo` says of which file."""
     with TemporaryDirectory() as folder:  # where no .dvcignore hides a study
         copy_studies(Path(folder))
         shutil.copy(ROOT / "dvc.yaml", folder)
-        own, shipped = (YAML(typ="safe").load(file.read_text()) for file in (ROOT / "params.yaml", SHIPPED))
-        YAML().dump({**own, **shipped}, Path(folder) / "params.yaml")  # whoever adds a stage has a section of parameters for it
+        YAML().dump(parameters(), Path(folder) / "params.yaml")
         Repo.init(folder, no_scm=True).close()
         with Repo(folder) as repo:
             return [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]

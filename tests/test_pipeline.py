@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dvc.stage import PipelineStage
 from dvc.utils.hydra import apply_overrides
-from project import ROOT, SHIPPED, all_stages
+from project import ROOT, SHIPPED, all_stages, parameters
 from ruamel.yaml import YAML
 
 from lib.base import environment
@@ -91,7 +91,7 @@ def found_by_name(family: str, stage: PipelineStage) -> list[str]:
 
 
 def params() -> dict:
-    return YAML(typ="safe").load(SHIPPED.read_text())
+    return parameters()
 
 
 def leaves(node: object, path: tuple = ()) -> Iterable[tuple[tuple, object]]:
