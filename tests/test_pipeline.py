@@ -193,5 +193,5 @@ def test_every_number_can_be_set_from_the_command_line(tmp_path: Path) -> None:
     changed = dict(leaves(YAML(typ="safe").load(file.read_text())))
     assert all(changed[path] == pytest.approx(value + 1) for path, value in numbers)
     assert {path: value for path, value in changed.items() if path not in dict(numbers)} == {
-        path: value for path, value in leaves(params()) if path not in dict(numbers)
+        path: value for path, value in leaves(document) if path not in dict(numbers)
     }
