@@ -25,11 +25,20 @@ from lib.training.objective import Objective
 EPOCHS, STEPS = 4, 3
 SHAPE = (1, 8, 8)
 PARAMS = """
-model: {{architecture: {architecture}, width: 0.25, depth: {depth}, dropout: {dropout}{more}}}
+model: {{architecture: {architecture}, width: {width}, depth: {depth}, dropout: {dropout}{more}}}
 training: {{epochs: {epochs}, batch_size: 16, learning_rate: 0.05, momentum: {momentum}, nesterov: false, weight_decay: 0.001,
            augment: {augment}, selection: {selection}, precision: float32, accumulate: 1}}
 """
-USUAL = {"architecture": "cnn", "depth": "null", "dropout": 0.5, "epochs": EPOCHS, "momentum": 0.9, "augment": "false", "more": ""}
+USUAL = {
+    "width": 0.25,
+    "architecture": "cnn",
+    "depth": "null",
+    "dropout": 0.5,
+    "epochs": EPOCHS,
+    "momentum": 0.9,
+    "augment": "false",
+    "more": "",
+}
 WRN = ", conv_bias: false, initialisation: he, final_momentum: 0.1"
 AT = partial(adversarial.loss, settings=adversarial.Settings(1.0, "l2", 0.5, 2, "eval", "strict"))
 JR = partial(jacobian.loss, settings=jacobian.Settings(0.3, "half_squared", 1, "sample"))
@@ -118,7 +127,7 @@ def epochs_done(state: Path) -> int:
         (AT, {"augment": "true", "selection": "leaking_test"}),
         (JR, {"dropout": 0.0, "momentum": 0.0}),
         (IR, {"augment": "true"}),
-        (IR, {"architecture": "wide_resnet", "depth": 10, "dropout": 0.3, "selection": "last", "more": WRN}),
+        (IR, {"architecture": "wide_resnet", "width": 0.5, "depth": 10, "dropout": 0.3, "selection": "last", "more": WRN}),
     ],
 )
 @pytest.mark.parametrize("call", [STEPS + 1, 3 * STEPS + 2])

@@ -30,7 +30,7 @@ def _on_the_cpu(shipped, monkeypatch) -> None:
 
 
 CNN = Model("cnn", 0.25, None, 0.0)
-RESIDUAL = Model("wide_resnet", 0.1, 10, 0.0, conv_bias=False, initialisation="he", final_momentum=0.1)
+RESIDUAL = Model("wide_resnet", 0.5, 10, 0.0, conv_bias=False, initialisation="he", final_momentum=0.1)
 
 
 def case(objective, model: Model = CNN, shape: tuple[int, int, int] = (1, 28, 28)) -> Case:
