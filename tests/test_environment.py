@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +20,7 @@ import report_grid
 import report_once
 import torch
 from click.testing import CliRunner, Result
-from project import ROOT, SHIPPED, all_stages, copy, edited
+from project import ROOT, all_stages, copy, edited
 from project import run as call
 from report_once import H100
 
@@ -265,9 +264,7 @@ def test_another_commit_makes_the_same_bytes_and_another_record(tmp_path, monkey
         assert before | {"commit": new} == now
 
 
-def test_the_report_looks_for_exactly_the_records_that_the_stages_declare(tmp_path, monkeypatch):
-    shutil.copy(SHIPPED, tmp_path / "params.yaml")
-    monkeypatch.chdir(tmp_path)
+def test_the_report_looks_for_exactly_the_records_that_the_stages_declare(shipped):
     params.parsed.cache_clear()
     outs = [out.def_path for stage in all_stages() if stage.path_in_repo == "dvc.yaml" for out in stage.outs]
     declared = {path for path in outs if path.startswith("results/environments/")}

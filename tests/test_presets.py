@@ -1,6 +1,5 @@
 """The presets: every scale follows `strict`, a preset is written and read back without loss, and departures are named."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,8 @@ every_scale = pytest.mark.parametrize("file", SCALES, ids=lambda file: file.stem
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copy(SHIPPED, tmp_path / "params.yaml")
-    shutil.copy(ROOT / "presets.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(shipped: Path) -> Path:
+    return shipped
 
 
 def loaded(file: Path) -> dict:

@@ -21,12 +21,8 @@ SCALES = sorted((ROOT / "scales").glob("*.yaml"))
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(ROOT / "scales", tmp_path / "scales")
-    shutil.copy(SHIPPED, tmp_path / "params.yaml")
-    shutil.copy(ROOT / "presets.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def project(shipped: Path) -> Path:
+    return shipped
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,11 @@ from dvc.stage import PipelineStage
 from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
 
+from lib.lineage import NOTES
+
 Entries = dict[str, dict[str, Any]]
 NAME = "dvc.lock"
 STATE = Path(".dvc/tmp/parallel")  # what parallel runs keep for themselves, below a workspace
-NOTES = STATE / "entries"
 
 
 def note_aside() -> None:
