@@ -88,7 +88,7 @@ def _accuracies(outcomes: Sequence[Outcomes]) -> tuple[pd.DataFrame, np.ndarray,
     for one in outcomes:
         same = one.images_digest == first.images_digest and np.array_equal(one.rows, first.rows)
         require(same, "all outcomes must come from the same test images")
-        for record in [_clean(one), *records(one)]:
+        for record in [_clean(one), *records(one, threats(rows()[one.row].threats))]:
             if record.attack == "clean" and _is_listed(lines, one):
                 continue
             kept = _is_kept(one.row, record)

@@ -15,7 +15,7 @@ from lib.base.image_file import Split
 from lib.columns import CLEAN, Column
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import NORMS, PAPER, TRANSFER, Outcomes, Radius, Record
-from lib.evaluation.threats import Norm, threats
+from lib.evaluation.threats import Norm, Threat, threats
 from lib.gradient_file import Gradients
 from lib.report import grid
 from lib.report.rows import Row, rows, seeds
@@ -66,7 +66,7 @@ def read(attacks: Path, transfer: Path, gradients: Path, test: Split) -> Evidenc
     for group in (outcomes, shown):
         grid.require_same_images(group, test)
     count = len(outcomes[0].rows)
-    found = [(one, [_fitted(record, count) for record in records(one)]) for one in (*outcomes, *shown)]
+    found = [(one, [_fitted(record, count) for record in records(one, threats(rows()[one.row].threats))]) for one in (*outcomes, *shown)]
     measured = [_gradients(gradients / f"{seed}.h5", seed) for seed in seeds()]
     frame = pd.concat([_norms(seed, models) for seed, (_, models) in zip(seeds(), measured)], ignore_index=True)
     example_rows, models = measured[0]
@@ -98,13 +98,12 @@ def _outcomes(folder: Path, place: grid.Place, dataset: str) -> Outcomes:
     return found
 
 
-def records(found: Outcomes) -> list[Record]:
-    """What has columns or lines of tables: every attack at the row's threat models; those whose radii are known by comparison."""
-    listed = [(threat.norm, threat.epsilon) for threat in threats(rows()[found.row].threats)]
+def records(found: Outcomes, listed: Sequence[Threat]) -> list[Record]:
+    """What has columns or lines of tables: every attack in these threat models; those whose radii are known, by comparison."""
     attack = grid.what(found)
     if attack == TRANSFER:
-        return [record for place in listed for record in found.transfer(*place)]
-    strict = [found.strict(*place) for place in listed]
+        return [record for threat in listed for record in found.transfer(threat.norm, threat.epsilon)]
+    strict = [found.strict(threat.norm, threat.epsilon) for threat in listed]
     if attack != grid.EVALUATION:
         return [replace(record, semantics=attack, attack=attack) for record in strict]
     return [record for record in found.records if record.semantics == PAPER] + strict
