@@ -1,6 +1,7 @@
 """What the report itself is told."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from lib.base.errors import require
 
@@ -11,7 +12,7 @@ class FigureThreat:
 
     norm: str
     epsilon: float
-    semantics: str
+    semantics: Literal["paper", "strict"]
 
 
 @dataclass(frozen=True)
