@@ -1,8 +1,8 @@
 """Questions to a model and to the search itself, which the gate (lib/gate) turns into verdicts.
 
 Are the images that were found adversarial when they are asked again; is the model deterministic, does it give logits, how healthy are its
-gradients; and would a longer search, float64, or an attack without gradients find anything shorter? All but the first are asked on the first
-images only. Nothing that is found here enters a radius.
+gradients; and would a longer search, float64, or an attack without gradients find anything shorter? All but the first is asked of the
+first images only. Nothing that is found here enters a radius.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ SHORT = 4  # the search in float64 may spend this part of the gradients
 
 @dataclass(frozen=True)
 class Settings:
-    """Section `attacks.probes`: on how many `images`, how many `draws` of noise, and `longer`, times the gradients that a longer search has."""
+    """Section `attacks.probes`: so many `images`, `draws` of noise, and `longer` times the gradients for a search that is held against it."""
 
     seed: int
     images: int

@@ -22,14 +22,19 @@ def health(found: Findings) -> Check:
 
 def linearity(found: Findings) -> Check:
     """G13: where the gradient turns within the ball, one step from the image says little (Andriushchenko & Flammarion 2020)."""
-    medians = {norm: float(np.median(record.noticed("cosine"))) for norm, record in found.probe("gradients").items()}
-    parts = [Part("warn" if value < 0.2 else "pass", value, f"{called(norm)}: median cosine {value:.2f}") for norm, value in medians.items()]
+    parts = [_median_cosine(norm, record) for norm, record in found.probe("gradients").items()]
     return RULES["G13"].check([min(parts, key=lambda part: part.value, default=None)], [] if parts else ["probe gradients"])
+
+
+def _median_cosine(norm: str, record: Record) -> Part:
+    median = float(np.median(record.noticed("cosine")))
+    return Part("warn" if median < 0.2 else "pass", median, f"{called(norm)}: median cosine {median:.2f}")
 
 
 def _zero(norm: str, record: Record) -> Part:
     seen = record.noticed("zero")
-    return _share(100 * float(seen.mean()), f"{called(norm)}: {int(seen.sum())} of {len(seen)} images have a gradient of exactly zero")
+    count, n = int(seen.sum()), len(seen)
+    return _share(100 * count / max(1, n), f"{called(norm)}: {count} of {n} images have a gradient of exactly zero")
 
 
 def _on_the_way(norm: str, found: Radius) -> Part:

@@ -1,7 +1,5 @@
 """The columns of the paper's attack: G9 what holds that attack back, G11 what it leaves beyond the search."""
 
-import numpy as np
-
 from lib.evaluation import radii
 from lib.evaluation.outcome_file import Record
 from lib.gate.check import Check, Part, counted, hardest
@@ -24,7 +22,7 @@ def column(found: Findings) -> Check:
 
 def _vanished(norm: str, record: Record) -> Part:
     seen = record.noticed("vanished")
-    share = 100 * float(seen.mean()) if len(seen) else 0.0
+    share = 100 * int(seen.sum()) / max(1, len(seen))
     note = f"cross-entropy's gradient is exactly zero at {int(seen.sum())} of {len(seen)} images: this column reads too high"
     return Part("fail" if share > 10 else "info", share, note if share else "")
 
@@ -57,5 +55,3 @@ def _beaten(found: Findings, norm: str) -> Part | None:
         return None
     note = f"{called(norm)}: the paper's attack finds less than {CLEARLY:g} of the search's radius on {images} of {len(found.rows)} images"
     return counted(images, len(found.rows), 0.0, "fail", note)
-
-

@@ -36,7 +36,7 @@ _RULES = [
         "end of the curve",
         "%",
         "radius",
-        "every image falls somewhere in the box; at L∞ 0.5, where the grey image is in every ball, no more stand than the largest class has",
+        "every image falls somewhere in the box; at L∞ 0.5, where every ball holds the grey image, no more stand than the largest class has",
     ),
     Rule(
         "G6",
@@ -64,8 +64,8 @@ _RULES = [
         "gradient health",
         "%",
         "all",
-        "exactly zero gradients of the margin at the images, or in the search: more than 0.1 % warns, more than 10 % fails; any that is not "
-        "finite fails; the distance that they predict is off by less than a factor of 100 (fail)",
+        "exactly zero gradients of the margin at the images, or in the search: more than 0.1 % warns, more than 10 % fails; any that is "
+        "not finite fails; the distance that they predict is off by less than a factor of 100 (fail)",
     ),
     Rule(
         "G11",

@@ -29,7 +29,7 @@ def returned(found: Findings) -> Check:
 def _again(norm: str, outside: np.ndarray, lead: np.ndarray) -> Part:
     right, excess = int((lead > 1e-4).sum()), float(outside.max(initial=0))
     if right:
-        return Part("fail", excess, f"{called(norm)}: {right} of {len(lead)} images that had fooled the model do not when it is asked again")
+        return Part("fail", excess, f"{called(norm)}: {right} of {len(lead)} images that had fooled the model do not do so again")
     return over(excess, 1e-5, "fail", f"{called(norm)}: {len(lead)} images looked at")
 
 
@@ -67,8 +67,9 @@ def reference(undefended: Findings | None) -> Check:
     if undefended is None:
         return RULES["G15"].check([None], ["an undefended network of the same seed"])
     anchors = ANCHORS.get(undefended.dataset, {})
-    parts = [_anchored(undefended.radii[norm].radius, (norm, epsilon), *limit) for (norm, epsilon), limit in anchors.items() if norm in undefended.radii]  # type: ignore[index, operator]
-    missing = [f"a radius in {called(norm)}" for norm, _ in anchors if norm not in undefended.radii]
+    lengths: dict[str, np.ndarray] = {norm: found.radius for norm, found in undefended.radii.items()}
+    parts = [_anchored(lengths[place[0]], place, *limit) for place, limit in anchors.items() if place[0] in lengths]
+    missing = [f"a radius in {called(norm)}" for norm, _ in anchors if norm not in lengths]
     return RULES["G15"].check([hardest(parts)], missing if anchors else [f"a rule for the dataset {undefended.dataset!r}"])
 
 

@@ -79,4 +79,5 @@ def _alone(found: Findings, norm: Norm, shorter: dict[str, np.ndarray]) -> Part:
         return Part("pass", 0.0, f"{called(norm)}: {', '.join(shorter)} find nothing shorter")
     rows = ", ".join(str(row) for row in found.rows[images[:LISTED]]) + f" and {len(images) - LISTED} more" * (len(images) > LISTED)
     kinds = ", ".join(kind for kind, mask in shorter.items() if mask.any())
-    return counted(len(images), n, 0.0, "fail", f"{called(norm)}: {kinds} finds less than the search at row{'s' * (len(images) > 1)} {rows}")
+    note = f"{called(norm)}: {kinds} finds less than the search at row{'s' * (len(images) > 1)} {rows}"
+    return counted(len(images), n, 0.0, "fail", note)

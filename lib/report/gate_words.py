@@ -1,4 +1,4 @@
-"""What the gate means for the page’s numbers, in words: whether the headline can be believed, and which figures a failing check is about."""
+"""What the gate means for the page’s numbers, in words: can they be believed, and which of them is a failing check about."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,9 +31,7 @@ def sentences(gate: Gate) -> list[str]:
 
 def failures(gate: Gate) -> list[Failure]:
     """Every check that fails somewhere, in order."""
-    failing = {
-        number: [line.technique for line, cell in entries if cell.verdict == "fail"] for number, _, _, entries in gate.complaints
-    }
+    failing = {number: [line.technique for line, cell in entries if cell.verdict == "fail"] for number, _, _, entries in gate.complaints}
     return [Failure(f"{number} {RULES[number].name}", rows, RULES[number].about) for number, rows in failing.items() if rows]
 
 
