@@ -275,7 +275,7 @@ def _require_possible(record: Record, clean: np.ndarray, known: dict[Norm, Radiu
     require(record.aggregate in ("mean", "worst"), f"{where}: aggregate must be mean or worst, got {record.aggregate!r}")
     require(bool(params.NAME.fullmatch(record.semantics)), f"{where}: semantics must be a name, got {record.semantics!r}")
     require(record.norm in (*NORMS, "none"), f"{where}: norm must be l2, linf or none, got {record.norm!r}")
-    ball = 0 < record.epsilon < math.inf or (record.norm, record.epsilon) == ("none", 0)
+    ball = 0 < record.epsilon < math.inf or (record.semantics, record.epsilon) == (PROBE, 0)
     require(ball, f"{where}: epsilon must be positive and finite, got {record.epsilon}")
     runs, count = record.correct.shape if record.correct.ndim == 2 else (0, 0)
     require(runs > 0 and count == len(clean), f"{where}: outcomes must be (runs, {len(clean)}), got {record.correct.shape}")

@@ -124,7 +124,7 @@ def _everything(model: nn.Module, work: Work, threats: Sequence[Threat], setting
     if settings.paper:
         records += paper.paper(model, work, threats, settings.paper, best)
     if settings.probes:
-        records += probes.records(model, work, threats, settings.probes)
+        records += probes.records(model, work, best, settings.probes, settings.search)
     return {norm: radius(best[norm], seen[norm]) for norm in NORMS}, records
 
 
