@@ -36,7 +36,7 @@ SHORT = 4  # the search in float64 may spend this part of the gradients
 
 @dataclass(frozen=True)
 class Settings:
-    """Section `attacks.probes`: so many `images`, `draws` of noise, and `longer` times the gradients for a search that is held against it."""
+    """Section `attacks.probes`: so many `images`, `draws` of noise, `longer` times the gradients for a search held against it."""
 
     seed: int
     images: int

@@ -36,7 +36,7 @@ _RULES = [
         "end of the curve",
         "%",
         "radius",
-        "every image falls somewhere in the box; at L∞ 0.5, where every ball holds the grey image, no more stand than the largest class has",
+        "every image falls somewhere in the box; at L∞ 0.5, where the grey image is in reach, no more stand than the largest class has",
     ),
     Rule(
         "G6",
