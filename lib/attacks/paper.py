@@ -92,7 +92,7 @@ def _starts(part: Work, threat: Threat, settings: Settings, runs: np.ndarray) ->
 
 
 def _walk(model: nn.Module, part: Work, threat: Threat, settings: Settings, begin: Tensor) -> tuple[Tensor, tuple[np.ndarray, ...]]:
-    """The last iterates, and of each: is it classified correctly, share of steps held back by the floor, mean step over nominal, violation."""
+    """The last iterates, and of each: is it right, share of steps held back by the floor, mean step over nominal, violation."""
     rule, images, labels = settings.rule, part.batch.images, part.batch.labels
     adversarial, floors = begin, []
     for _ in range(settings.steps):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lib import balls
-from lib.attacks.best import Best
+from lib.attacks.best import LONGEST_NAME, Best
 from lib.attacks.losses import margin
 from lib.attacks.walk import ascent, decayed, start
 from lib.base.errors import require
@@ -83,9 +83,7 @@ def outcomes(
         shown = [one for one in made if one.source != row]
         known = {norm: _radius(model, work, clean, data, norm, [one for one in shown if one.norm == norm]) for norm in NORMS}
     rows = np.arange(len(data), dtype=np.int64)
-    return Outcomes(
-        test.dataset, row, seed, test.digest, rows, test.labels[: len(data)], clean, known, (), {TRANSFER: asdict(settings)}
-    )
+    return Outcomes(test.dataset, row, seed, test.digest, rows, test.labels[: len(data)], clean, known, (), {TRANSFER: asdict(settings)})
 
 
 def _walked(model: nn.Module, part: Work, threat: Threat, settings: Settings) -> Tensor:
@@ -116,5 +114,5 @@ def _shown(model: nn.Module, work: Work, adversarial: Tensor, norm: Norm, source
         left = np.flatnonzero(np.isinf(best.radius.cpu().numpy()))
         index = torch.from_numpy(left).to(images.device)
         candidates = (images[index] + scale * (adversarial[index] - images[index])).clamp(0, 1)
-        best.offer(model, candidates, f"from {source}"[:24], left)
+        best.offer(model, candidates, f"{TRANSFER} from {source}"[:LONGEST_NAME], left)
     return best

@@ -1,4 +1,4 @@
-"""The robust radius of every image under one model, and every other outcome of its evaluation, in HDF5. Accuracies are derived, never stored.
+"""The robust radius of every image under one model, and every other outcome of its evaluation. Accuracies are derived, never stored.
 
 Layout: `rows`, `labels`, `clean` (n,); per norm `radius/<norm>` (n,) float32 and `found_by/<norm>` (n,) text; per threat model of the paper
 `paper/<norm>_<epsilon>` (runs, n) uint8, and of the referee `referee/<norm>_<epsilon>/asked` (n,) and `broken` (attacks, n) uint8; the
@@ -76,8 +76,8 @@ class Radius:
     """The robust radius (n,) float32 of every image in one norm, in units of pixel intensity, and the attack that found it.
 
     `found_by` (n,) text is "clean" where the image is misclassified as it is (radius 0), "" where nothing was found (radius inf).
-    `telemetry` is what the search noticed, (n,) float32 each, NaN where an image was not attacked, and `reach`, the length of the longest
-    perturbation that leaves the image in the box.
+    `telemetry` is what the search noticed, (n,) float32 each, NaN where an image was not attacked; `searched`, the radius before any other
+    attack was tried; and `reach`, the length of the longest perturbation that leaves the image in the box.
     """
 
     radius: np.ndarray
@@ -85,9 +85,14 @@ class Radius:
     telemetry: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
+    def reach(self) -> np.ndarray:
+        """Length (n,) of the longest perturbation that leaves each image in the box."""
+        return self.telemetry["reach"]
+
+    @property
     def capped(self) -> np.ndarray:
         """Radii (n,) that are finite: where nothing was found, the image's reach."""
-        return radii.capped(self.radius, self.telemetry["reach"])
+        return radii.capped(self.radius, self.reach)
 
     def shortened(self, others: Iterable["Radius"]) -> "Radius":
         """The shortest of this one and others on the same first images, image by image: all attacks together."""
@@ -125,7 +130,7 @@ class Outcomes:
         return Record("strict", "search", norm, epsilon, "worst", radii.stands(found.radius, epsilon)[None], self.settings, found.telemetry)
 
     def transfer(self, norm: Norm, epsilon: float) -> list[Record]:
-        """One record per source of transferred images at a radius: an image stands if none of that source's, up to there, fools the model."""
+        """One record per source of transferred images: an image stands at a radius if none of that source's, up to there, fools."""
         sources = {name: radius for name, radius in self.radii[norm].telemetry.items() if name.startswith("from ")}
         return [
             Record(TRANSFER, name, norm, epsilon, "worst", (self.clean & radii.stands(radius, epsilon))[None], self.settings)
@@ -231,7 +236,7 @@ def _require_radius(found: Radius, clean: np.ndarray, where: str) -> None:
         "must be a length from 0 on": ~(radius >= 0),
         "must be 0 where the image as it is was misclassified": (radius != 0) & ~clean,
         "must have the name of the attack that found it in found_by, and none where nothing was found": named != np.isfinite(radius),
-        "must be at most what the box allows": np.isfinite(radius) & ~(radius <= found.telemetry["reach"] * (1 + radii.ROUNDING)),
+        "must be at most what the box allows": np.isfinite(radius) & ~(radius <= found.reach * (1 + radii.ROUNDING)),
     }
     for rule, wrong in impossible.items():
         require(not wrong.any(), f"{where} {rule}, got {radius[wrong][:1].tolist()} for image {np.flatnonzero(wrong)[:1].tolist()}")
@@ -270,7 +275,7 @@ def _require_possible(record: Record, clean: np.ndarray, known: dict[Norm, Radiu
     require(record.aggregate in ("mean", "worst"), f"{where}: aggregate must be mean or worst, got {record.aggregate!r}")
     require(bool(params.NAME.fullmatch(record.semantics)), f"{where}: semantics must be a name, got {record.semantics!r}")
     require(record.norm in (*NORMS, "none"), f"{where}: norm must be l2, linf or none, got {record.norm!r}")
-    ball = 0 < record.epsilon < math.inf or (record.norm, record.epsilon) == ("none", 0)
+    ball = 0 < record.epsilon < math.inf or (record.semantics, record.epsilon) == (PROBE, 0)
     require(ball, f"{where}: epsilon must be positive and finite, got {record.epsilon}")
     runs, count = record.correct.shape if record.correct.ndim == 2 else (0, 0)
     require(runs > 0 and count == len(clean), f"{where}: outcomes must be (runs, {len(clean)}), got {record.correct.shape}")

@@ -93,7 +93,9 @@ def part(
             positions = replace(place, first=batch, last=batch + 1).positions(clean)
             radii, records = asked.attack(model, replace(work.take(positions), is_first=batch == 0))
             everywhere = {norm: _spread(found, positions, clean, data.images, norm) for norm, found in radii.items()}
-            pieces.append((positions, replace(start, radii=everywhere, records=tuple(spread(one, positions, len(data)) for one in records))))
+            pieces.append(
+                (positions, replace(start, radii=everywhere, records=tuple(spread(one, positions, len(data)) for one in records)))
+            )
     return parts.joined(pieces), place
 
 
@@ -115,14 +117,15 @@ def reach(images: Tensor, norm: Norm) -> np.ndarray:
 def _everything(model: nn.Module, work: Work, threats: Sequence[Threat], settings: Settings) -> tuple[dict[Norm, Radius], list[Record]]:
     searched = {norm: search.search(model, work, norm, settings.search) for norm in NORMS}
     best = {norm: found for norm, (found, _) in searched.items()}
+    seen = {norm: vars(telemetry) | {"searched": best[norm].radius.cpu().numpy().copy()} for norm, (_, telemetry) in searched.items()}
     records = []
     if settings.referee:
         records += referee.records(model, work, best, settings.referee)
     if settings.paper:
         records += paper.paper(model, work, threats, settings.paper, best)
     if settings.probes:
-        records += probes.records(model, work, threats, settings.probes)
-    return {norm: radius(found, vars(telemetry)) for norm, (found, telemetry) in searched.items()}, records
+        records += probes.records(model, work, best, settings.probes, settings.search)
+    return {norm: radius(best[norm], seen[norm]) for norm in NORMS}, records
 
 
 def _own(model: nn.Module, work: Work, name: str, settings: object) -> tuple[dict[Norm, Radius], list[Record]]:

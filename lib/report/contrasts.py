@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lib.columns import Column, at_threat, radius
-from lib.evaluation.threats import in_tables, threats
+from lib.evaluation.threats import threats
 from lib.report.families import Family, families, permuted_targets, teacher_targets
 from lib.report.findings import Difference, comparable, compared
 from lib.report.results import Evidence, in_both, labels
@@ -167,7 +167,7 @@ def _permuted(evidence: Evidence, shown: list[str]) -> Iterator[Pair]:
 
 def _columns(evidence: Evidence, where: Where) -> dict[str, list[Column]]:
     """Semantics -> its columns at the threat models that `where` stands for."""
-    table: list[tuple[str, float]] = [(threat.norm, threat.epsilon) for threat in in_tables(threats("table"))]
+    table: list[tuple[str, float]] = [(threat.norm, threat.epsilon) for threat in threats("table")]
     asked = {"headline": [(headline().norm, headline().epsilon)], "table": table, "hardest": [one for one in HARDEST if one in table]}
     found: dict[str, list[Column]] = {}
     for norm, epsilon in asked[where]:

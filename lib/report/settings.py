@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lib.base.errors import require
+from lib.evaluation.threats import Norm
 
 
 @dataclass(frozen=True)
 class FigureThreat:
     """Where Figure 3a is measured; also the threat model that the answer is given at."""
 
-    norm: str
+    norm: Norm
     epsilon: float
     semantics: Literal["paper", "strict"]
 
