@@ -26,10 +26,10 @@ CPU = torch.device("cpu")
 THREATS = [Threat("l2", 0.5, 0.125), Threat("linf", 0.1, 0.02)]
 RADII = {"l2": 0.5, "linf": 0.1}
 SETTINGS = {
-    "search": {"seed": 0, "gradients": 140, "classes": 9, "steps": 25, "worth": 0.001},
+    "search": {"seed": 0, "gradients": 79, "classes": 4, "steps": 15, "worth": 0.001},
     "paper": {"seed": 0, "steps": 20, "runs": 1, "batch_size": 50},
     "referee": {"seed": 0, "radii": RADII, "images": 10, "attacks": ["apgd-ce", "square"], "iterations": 20, "targets": 3, "queries": 100},
-    "probes": {"seed": 0, "images": 20, "draws": 10, "longer": 2.5},
+    "probes": {"seed": 0, "images": 20, "draws": 10, "norms": ["l2"], "longer": 1.25},
 }
 TRANSFER = {"sources": ["undefended"], "images": IMAGES, "seed": 0, "radii": RADII, "steps": 20, "first_step": 5.0}
 HONEST = ["linear", "undefended", "adversarially trained"]

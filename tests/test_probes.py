@@ -21,7 +21,7 @@ from tests.broken_defences import BatchStatistics, Dropout, GradientKiller, Resi
 SHAPE = (1, 8, 8)
 MAIN = Search(seed=0, gradients=23, classes=3, steps=10, worth=0.001)
 NAMES = ["gradients", "black_box", "longer", "float64"]
-CHANGES = {"seed": 0, "images": 1000, "draws": 5, "longer": 2.0}
+CHANGES = {"seed": 0, "images": 1000, "draws": 5, "norms": ["l2", "linf"], "longer": 2.0}
 
 
 def probe(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 100, rows=None, norm="linf") -> dict[str, Record]:
@@ -58,10 +58,11 @@ def test_every_probe_is_there_once_per_norm_and_asked_of_the_first_images():
     work = Work(Batch(images, labels), np.arange(6), 10)
     with evaluating(model):
         best = {norm: search(model, work, norm, MAIN)[0] for norm in ("l2", "linf")}
-        found = probes.records(model, work, best, probes.Settings(**CHANGES | {"images": 4}), MAIN)
+        found = probes.records(model, work, best, probes.Settings(**CHANGES | {"images": 4, "norms": ["linf"]}), MAIN)
     assert [(record.norm, record.attack) for record in found] == [
         *[(norm, "returned") for norm in best],
-        *[(norm, name) for norm in best for name in NAMES],
+        *[("l2", name) for name in NAMES[:2]],
+        *[("linf", name) for name in NAMES],
         ("none", "forward"),
     ]
     for record in found:
@@ -82,11 +83,11 @@ def test_on_a_linear_model_nothing_depends_on_anything(norm):
     found = probe(model, images, labels, norm=norm)
     gradients = found["gradients"]
     np.testing.assert_allclose(gradients.noticed("cosine"), 1, rtol=1e-5)
-    np.testing.assert_allclose(gradients.noticed("predicted"), 1, atol=0.01)
+    np.testing.assert_allclose(gradients.noticed("predicted"), 1, atol=0.1)  # where the distance is next to nothing
     assert not any(gradients.telemetry[name].any() for name in ("zero", "nan", "vanished"))
     for name in ("longer", "float64"):
-        np.testing.assert_allclose(found[name].telemetry["after"], distance, rtol=0.01)
-        np.testing.assert_allclose(found[name].telemetry["before"], distance, rtol=0.01)
+        for told in ("before", "after"):
+            np.testing.assert_allclose(found[name].telemetry[told], distance, rtol=0.01, atol=1e-4)
     black_box = found["black_box"].telemetry
     assert np.isinf(black_box["noise"]).all() and (black_box["line"] >= distance.numpy()).all()
     assert found["returned"].noticed("outside").max() < 1e-5 and found["returned"].noticed("lead").max() < 1e-4
@@ -214,7 +215,7 @@ def test_a_model_that_cannot_be_run_in_float64_is_searched_as_it_is():
     images, labels = decided(rough(), 4)
     one, work = probes._exact(model, Work(Batch(images, labels), np.arange(4), 4))
     assert work.batch.images.dtype == torch.float32
-    assert float(one(images).std(1).median()) == pytest.approx(1, rel=1e-5)
+    assert float(one(images).detach().std(1).median()) == pytest.approx(1, rel=1e-5)
 
 
 def test_a_model_whose_logits_do_not_differ_keeps_their_size():
@@ -236,6 +237,7 @@ def test_a_model_that_is_wrong_on_all_of_the_first_images_cannot_be_probed():
         ({"images": 0}, "images must be positive, got 0"),
         ({"draws": 0}, "draws must be positive, got 0"),
         ({"longer": 1.0}, "longer must exceed 1, got 1.0"),
+        ({"norms": []}, "norms must name at least one of l2, linf"),
     ],
 )
 def test_unusable_settings_are_refused(changes, sentence):
