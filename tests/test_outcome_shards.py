@@ -27,7 +27,7 @@ SETTINGS: dict[str, dict] = {
     "search": {"seed": 0, "gradients": 14, "classes": 3, "steps": 5, "worth": 0.01},
     "paper": {"seed": 0, "steps": 3, "runs": 2, "batch_size": 50},
     "referee": {"seed": 0, "radii": {"linf": 0.05}, "images": 4, "attacks": ["apgd-ce", "square"], "iterations": 2, "targets": 2},
-    "probes": {"seed": 0, "images": 12, "draws": 2, "longer": 2.0},
+    "probes": {"seed": 0, "images": 12, "draws": 2, "norms": ["linf"], "longer": 1.5},
 }
 SETTINGS["referee"]["queries"] = 3
 THREATS = [{"norm": "l2", "epsilon": 0.6, "step_size": 0.3}, {"norm": "linf", "epsilon": 0.1, "step_size": 0.04}]
