@@ -1,7 +1,7 @@
-"""Make all target interpretations of one seed: its saliency maps after the threshold (Sec. 3.1 of the paper), and the permuted sets (Sec. 4.4).
+"""Make all target interpretations of one seed: its saliency maps after the threshold (Sec. 3.1 of the paper), and permuted sets (Sec. 4.4).
 
 Beside <teacher>_<method>.h5 for every teacher and method of section `saliency` stands <source>_<level>.h5 for every level of section
-`permute`. A set whose settings and maps are what they were has the bytes that it had, so that what is made from it alone does not run again.
+`permute`. A set whose settings and maps are what they were has the bytes that it had: what is made from it alone does not run again.
 """
 
 from pathlib import Path
