@@ -333,7 +333,7 @@ STUDENTS = ("IR(R,perm,SmG)", "IR(NR,simp)", "IR(NR,SmG)", "IR(R,simp)", "IR(R,S
         ("models/1/JR", "training", "JR (seed 1)"),
         ("results/attacks/0/NR.together.h5", "evaluation", "Standard (seed 0)"),
         ("data/maps/0/R_simple.h5", "maps", "IR(R,simp) (seed 0)"),
-        ("data/targets/1", "targets", ", ".join(f"{name} (seed 1)" for name in STUDENTS)),
+        ("data/targets/0", "targets", ", ".join(f"{name} (seed 0)" for name in STUDENTS)),
     ],
 )
 def test_rows_that_differ_are_named_with_the_step_and_what_differs(evidence, change, fields, path, step, row):
