@@ -96,7 +96,7 @@ def worked(folder: Path, *stages: str) -> list[list]:
 
 def test_steps_of_a_worker_are_forks_of_one_process_that_run_the_code_as_it_stands(folder: Path) -> None:
     ends = worked(folder, "say@a", "edit", "say@b", "shell", "refuse", "say@b")
-    assert [state for state, *_ in ends] == ["ran", "ran", "ran", "failed", "unchanged"], ends
+    assert [state for state, *_ in ends] == ["ran", "ran", "ran", "failed", "cached"], ends
     assert ends[3][1] == "exit status 255" and "Error: expected a place, got none" in ends[3][2]
     a, b, more = (json.loads((folder / f"{name}.txt").read_text()) for name in ("a", "b", "more"))
     assert a["parent"] == b["parent"] and a["pid"] != b["pid"]

@@ -72,18 +72,18 @@ class Hidden:
         sys.meta_path.insert(0, self)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """At the first import of one of them all come back."""
-        if name not in self._modules:
-            return None
-        sys.meta_path.remove(self)
-        sys.modules.update(self._modules)
-        return ModuleSpec(name, self)  # type: ignore[arg-type]
+        """Python's question whether this knows a module."""
+        return ModuleSpec(name, self) if name in self._modules else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """With the first of them that is imported all come back."""
+        sys.meta_path.remove(self)
+        sys.modules.update(self._modules)
         self._spec = self._modules[spec.name].__spec__
         return self._modules[spec.name]
 
     def exec_module(self, module: ModuleType) -> None:
+        """It has been run."""
         module.__spec__ = self._spec
 
 
