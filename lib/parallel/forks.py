@@ -39,9 +39,9 @@ LONGEST = 1 << 20  # bytes of a request
 PR_SET_PDEATHSIG = 1
 OURS = ("lib", "stages", "tools")
 # What stages with a network import, and what DVC imports when it runs one.
-TORCH = ("torch", "torch.distributed", "safetensors.torch")
-OTHERS = """
-numpy.random h5py click ruamel.yaml tqdm importlib.metadata configobj diskcache pyparsing platformdirs.unix fsspec.implementations.memory
+STAGE = "numpy.random h5py click ruamel.yaml tqdm importlib.metadata torch torch.distributed safetensors.torch"
+DVC = """
+configobj diskcache pyparsing platformdirs.unix fsspec.implementations.memory
 dvc._debug dvc.cachemgr dvc.data_cloud dvc.dirs dvc.lock dvc.scm dvc.stage.cache dvc.utils.strictyaml
 dvc.repo.artifacts dvc.repo.datasets dvc.repo.open_repo dvc.repo.params dvc.repo.plots dvc.repo.reproduce dvc.repo.stage
 dvc_data.hashfile.db.local dvc_data.hashfile.status dvc_data.index.checkout
@@ -113,6 +113,7 @@ class Forks:
         """Run what is asked in a fork; it is killed if its step has ended before it."""
         text, ends, _, _ = socket.recv_fds(call, LONGEST, 3)
         command, folder, environment, runner = json.loads(text)
+        load(STAGE)
         fork = _forked(partial(_run, command, folder, environment | {lifetime.ENDS_WITH: str(runner)}, ends))
         for end in ends:
             os.close(end)
@@ -136,7 +137,8 @@ def main() -> None:
     requests, answers = os.fdopen(os.dup(0), "rb"), os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    load()
+    load(DVC)
+    get_main_parser()  # DVC keeps it
     place = tempfile.mkdtemp(prefix="steps-")
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
@@ -148,12 +150,11 @@ def main() -> None:
         shutil.rmtree(place)
 
 
-def load() -> None:
-    """Load what steps load; what is not installed they will not need."""
-    for name in (*OTHERS.split(), *TORCH):
+def load(names: str) -> None:
+    """Import all of these; what is not installed nobody will need."""
+    for name in names.split():
         with suppress(ImportError):
             importlib.import_module(name)
-    get_main_parser()  # DVC keeps it
 
 
 def _run(command: str, folder: str, environment: dict[str, str], ends: list[int]) -> None:
