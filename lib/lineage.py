@@ -7,6 +7,8 @@ before lie beside newer ones, and a table of all of them would pass for the pres
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +39,12 @@ def outdated(entries: Entries, documents: Mapping[str, dict], digest: Callable[[
     """The stages whose results were not made anew, each with the parameters and paths that have changed since, in the order of `entries`.
 
     A stage that only follows from outdated ones has an empty list. A stage that reads a folder is outdated where something in it is news to
-    whoever reads that alone.
+    whoever reads that alone. A stage that reads one file of a folder which is news is outdated where that file is not what was read.
 
     Args:
         entries: of all stages that count; dvc.lock also keeps those of stages that are no more.
         documents: the parameter files as they stand, by path.
-        digest: what DVC's MD5 of a file or folder of code is now (None: not known); None: code is left out.
+        digest: what DVC's MD5 of a file or folder is now (None: not known); None: files are asked of the workspace, and code is left out.
     """
     unchanging = {out["path"] for stage in CHECKS for out in entries.get(stage, {}).get("outs", ())}
     entries = {stage: entry for stage, entry in entries.items() if stage not in CHECKS}
@@ -56,6 +58,7 @@ def outdated(entries: Entries, documents: Mapping[str, dict], digest: Callable[[
     for stage, entry in entries.items():
         changed = [path for path in sorted(news) if any(_within(path, folder) for folder in inputs[stage]) and path not in inputs[stage]]
         changed += [path for path, md5 in inputs[stage].items() if path in made and made[path][1] != md5]
+        changed += [path for path, md5 in _of_folders(inputs[stage], news) if (digest or _digest)(path) not in (None, md5)]
         changed += [] if digest is None else _changed_code(inputs[stage], made, digest)
         because[stage] = [*_changed_parameters(entry, documents), *dict.fromkeys(changed)]
     return _with_followers(because, inputs, made)
@@ -81,6 +84,18 @@ def folder_digest(files: Iterable[tuple[str, str]]) -> str:
     """DVC's name for a folder, given the relative path and the MD5 of each of its files."""
     listing = [{"md5": md5, "relpath": path} for path, md5 in sorted(files)]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _of_folders(read: Mapping[str, str], news: Iterable[str]) -> list[tuple[str, str]]:
+    """The inputs that are single files of these folders."""
+    return [(path, md5) for path, md5 in read.items() if any(_within(path, folder) and path != folder for folder in news)]
+
+
+def _digest(path: str) -> str | None:
+    """The MD5 of a file of the current folder; None where there is none."""
+    with suppress(OSError), open(path, "rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+    return None
 
 
 def _changed_parameters(entry: Mapping[str, Any], documents: Mapping[str, dict]) -> Iterator[str]:

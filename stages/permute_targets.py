@@ -20,6 +20,11 @@ from lib.base import params
 @click.option("--chunk", type=click.IntRange(min=1), default=1000, help="Maps in memory at a time.")
 @result("HDF5 file of permuted target interpretations.")
 def main(level: str, seed: int, targets: Path, chunk: int, out: Path) -> None:
+    write(level, seed, targets, out, chunk)
+
+
+def write(level: str, seed: int, targets: Path, out: Path, chunk: int) -> None:
+    """Write the targets of one file, permuted to a level of section `permute`, to `out`."""
     fraction, noise_seed, rule = (params.value("permute", *keys) for keys in (("fractions", level), ("seed",), ("rule",)))
     settings = refine.Permutation(fraction, noise_seed, seed, rule)
     with target_file.opened(targets) as (header, values):

@@ -21,6 +21,11 @@ from lib.base.errors import require
 @click.option("--chunk", type=click.IntRange(min=1), default=1000, help="Maps in memory at a time.")
 @result("HDF5 file of target interpretations.")
 def main(maps: Path, chunk: int, out: Path) -> None:
+    write(maps, out, chunk)
+
+
+def write(maps: Path, out: Path, chunk: int) -> None:
+    """Write the targets made of the file `maps` to `out`, by section `threshold`; `InputError` where nothing is left of them."""
     settings = params.section(refine.Threshold, "threshold")
     with target_file.opened(maps) as (header, values):
         phi = settings.phi_of(header.name)

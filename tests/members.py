@@ -141,11 +141,11 @@ def copy_of_project(folder: Path) -> Path:
 
 SMALL = """
 stages:
-  threshold:
-    cmd: python team_stub.py --out data/targets/0/R_smoothgrad.h5
+  refine:
+    cmd: python team_stub.py --out data/targets/0
     deps: [team_stub.py]
     params: [phi]
-    outs: [data/targets/0/R_smoothgrad.h5]
+    outs: [data/targets/0]
   train:
     cmd: python team_stub.py --out models/0/R
     deps: [data/targets/0/R_smoothgrad.h5]
@@ -157,7 +157,7 @@ artifacts:
 
 
 def small_project(folder: Path) -> Member:
-    """A project of two stages, one file and one folder, run and committed, with a remote that nothing was pushed to."""
+    """A project of two stages, a folder with one target set and a network, run and committed, with a remote that nothing was pushed to."""
     owner = Member(folder / "home", folder / "owner")
     owner.folder.mkdir()
     (owner.folder / "dvc.yaml").write_text(SMALL)

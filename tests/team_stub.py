@@ -21,8 +21,10 @@ def write_maps(out: Path) -> None:
 if __name__ == "__main__":
     options = dict(zip(sys.argv, sys.argv[1:]))
     out = Path(options["--out"])
-    if out.parts[:2] in (("data", "maps"), ("data", "targets")):
+    if out.parts[:2] == ("data", "maps"):
         write_maps(out)
+    elif out.parts[:2] == ("data", "targets"):
+        write_maps(out / "R_smoothgrad.h5")
     else:
         write(out)
         for path in out.iterdir() if out.parts[0] == "models" else []:

@@ -1,5 +1,6 @@
 """Which results were not made anew after a change: a pipeline of four stages whose answers are known."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,22 @@ def test_an_edit_of_code_counts_where_code_can_be_asked_about():
         **{stage: [] for stage in ("attack@A", "attack@B", "transfer", "report")},
     }
     assert lineage.outdated(entries(), NOW) == {} == lineage.outdated(entries(), NOW, lambda path: None)
+
+
+def test_whoever_reads_one_file_of_a_folder_is_outdated_where_that_file_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    known = {
+        "refine": entry({}, {}, {"targets/0": "new.dir"}),
+        "train@A": entry({"targets/0/A.h5": hashlib.md5(b"old").hexdigest()}, {}, {"models/0/A": "a"}),
+        "train@B": entry({"targets/0/B.h5": hashlib.md5(b"same").hexdigest()}, {}, {"models/0/B": "b"}),
+        "measure": entry({"targets/0": "old.dir"}, {}, {"results/0.h5": "m"}),
+    }
+    for name, content in {"A": "new", "B": "same"}.items():
+        (tmp_path / "targets/0").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"targets/0/{name}.h5").write_text(content)
+    assert lineage.outdated(known, NOW) == {"train@A": ["targets/0/A.h5"], "measure": ["targets/0"]}
+    known["measure"]["deps"][0]["md5"] = "new.dir"
+    assert lineage.outdated(known, NOW, {"targets/0/A.h5": "other"}.get) == {}
 
 
 def test_the_sentence_names_the_first_changes_and_counts_the_rest():

@@ -140,7 +140,7 @@ REFUSED = [
         f"dvc.lock records no output data/targets/0/none.h5, which targets-none stands for; of the artifacts in dvc.yaml it has {NAME}",
     ),
     ("echo >> params.yaml", f"{NAME} v1.0.0", "expected everything to be committed, but params.yaml is not"),
-    ("echo phi: 2 > params.yaml && git commit -qam phi", f"{NAME} v1.0.0", f"{SET} is out of date: threshold would run"),
+    ("echo phi: 2 > params.yaml && git commit -qam phi", f"{NAME} v1.0.0", f"{SET} is out of date: refine would run"),
     (f"rm {SET}", f"{NAME} v1.0.0", f"expected {SET}, found nothing there"),
     (f"printf X | dd of={SET} bs=1 seek=3000 conv=notrunc", f"{NAME} v1.0.0", f"{SET} has the MD5"),
     ("true", f"{NAME} v1.0.0", f"{SET} is not in the remote store; run `dvc push {SET}` first"),

@@ -23,10 +23,10 @@ def begin() -> None:
     """End with the `dvc` that runs this process and with the process that ENDS_WITH names, if there are such."""
     named = [int(os.environ[ENDS_WITH])] if ENDS_WITH in os.environ else []
     noted = _noted(Path.cwd()) if "DVC_STAGE" in os.environ else None
-    runner = [parent.pid for parent in psutil.Process().parents() if parent.pid in (noted or ())][:1]
+    runner = [pid for pid in (*named, *(parent.pid for parent in psutil.Process().parents())) if pid in (noted or ())][:1]
     if noted is not None and not runner:
         sys.exit("Error: the dvc that began this stage has ended")
-    end_with(*named, *runner)
+    end_with(*dict.fromkeys([*named, *runner]))
 
 
 def end_with(*pids: int) -> None:

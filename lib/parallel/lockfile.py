@@ -22,6 +22,8 @@ from lib.lineage import NOTES
 Entries = dict[str, dict[str, Any]]
 NAME = "dvc.lock"
 STATE = Path(".dvc/tmp/parallel")  # what parallel runs keep for themselves, below a workspace
+_known: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {}
+_load = Lockfile._load
 
 
 def note_aside() -> None:
@@ -35,6 +37,28 @@ def _noted(_: Lockfile, stages: Iterable[PipelineStage], **settings: Any) -> Non
         path = NOTES / f"{hashlib.sha256(stage.addressing.encode()).hexdigest()[:32]}.yaml"
         dump_yaml(f"{path}.part", {stage.addressing: to_lockfile(stage, **settings)[stage.name]})
         os.replace(f"{path}.part", path)
+
+
+def remember(stage: str) -> None:
+    """Read the lock file of `stage` for DVC in this process, folder and in forks of it, unless it was read and has not changed since."""
+    (file,) = _by_file([stage])
+    path = os.path.abspath(file)
+    if path not in _known or _known[path][0] != _version(path):
+        _known[path] = _version(path), load_yaml(path)
+    Lockfile._load = _remembered
+
+
+def _remembered(lock: Lockfile, **settings: Any) -> tuple[dict[str, Any], str]:
+    version, content = _known.get(os.path.abspath(lock.path), (None, {}))
+    if version is None or version != _version(lock.path):
+        return _load(lock, **settings)
+    return content, ""
+
+
+def _version(path: str) -> tuple[int, int, int]:
+    """What changes with the file."""
+    found = os.stat(path)
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def gather(root: Path) -> None:

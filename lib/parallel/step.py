@@ -1,4 +1,4 @@
-"""One stage in one workspace, in a process of its own: `python -m lib.parallel.step`, given a JSON object on standard input.
+"""One stage in one workspace, in a process of its own (a fork of lib/parallel/forks.py).
 
 The only way in which DVC runs beside itself is to reproduce single stages, each waiting for the repository's lock.
 """
@@ -9,13 +9,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from lib.base import lifetime
+from dvc.cli import main as dvc
 
-lifetime.begin()  # before DVC is imported
-from dvc.cli import main as dvc  # noqa: E402
-
-from lib.parallel import busy, lockfile  # noqa: E402
+from lib.parallel import busy, lockfile
 
 
 def reproduce(stage: str, reads: Sequence[str] | None, entries: lockfile.Entries, force: bool) -> int:
@@ -38,19 +36,25 @@ def reproduce(stage: str, reads: Sequence[str] | None, entries: lockfile.Entries
     return next((status for status in (dvc([*only, *call]) for call in calls) if status), 0)
 
 
-def main() -> None:
-    """Read what is asked, wait for other processes with the same stage, and end with DVC's exit status."""
+def main(asked: dict[str, Any]) -> None:
+    """Do what is asked, after other processes with the same stage, and exit with DVC's status; what is said goes to the end of a log.
+
+    Args:
+        asked: stage, reads, entries and force, as `reproduce` takes them; log; record: where dvc.lock's entry goes, if it is needed.
+    """
+    _say_in(Path(asked["log"]))
     busy.overlook_the_dead()
-    given = json.load(sys.stdin)
     lockfile.STATE.mkdir(parents=True, exist_ok=True)
     # Two runs that came to the same stage take turns: the second finds it done.
-    with open(lockfile.STATE / f"{given['stage'].replace(os.sep, '_')}.lock", "w", encoding="utf-8") as turn:
+    with open(lockfile.STATE / f"{asked['stage'].replace(os.sep, '_')}.lock", "w", encoding="utf-8") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        status = reproduce(given["stage"], given["reads"], given["entries"], given["force"])
-        if status == 0 and given["record"] is not None:
-            Path(given["record"]).write_text(json.dumps(lockfile.entries(Path.cwd(), [given["stage"]])), encoding="utf-8")
+        status = reproduce(asked["stage"], asked["reads"], asked["entries"], asked["force"])
+        if status == 0 and asked["record"] is not None:
+            Path(asked["record"]).write_text(json.dumps(lockfile.entries(Path.cwd(), [asked["stage"]])), encoding="utf-8")
         sys.exit(status)
 
 
-if __name__ == "__main__":
-    main()
+def _say_in(log: Path) -> None:
+    with log.open("ab") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)

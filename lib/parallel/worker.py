@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 SECONDS_BETWEEN_LOOKS = 1.0
 LAST_LINES = 12
 WORKSPACE = "WORKSPACE"  # the variable by which a node names its own clone
+_forks: list[tuple[subprocess.Popen, dict[str, str]]] = []  # the process that stays, and its environment; one at most
 
 
 @dataclass(frozen=True)
@@ -141,26 +143,38 @@ def unusable(job: Job, workspace: Path, shared: bool) -> str:
 
 
 def _process(workspace: Path, log: Path, asked: dict[str, Any], own: dict[str, str], tell: Callable[[str], None]) -> int:
-    """Run lib/parallel/step.py; it ends with this process."""
+    """Have lib/parallel/forks.py run a step, and give its exit status."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    times, me = str(log.parent / "times.jsonl"), str(os.getpid())  # ENDS_WITH: lib/base/lifetime.py
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(workspace), "STAGE_TIMES": times, "ENDS_WITH": me} | own
+    given = {"PATH": path, "PYTHONPATH": str(workspace), "STAGE_TIMES": str(log.parent / "times.jsonl")} | own
     with log.open("ab") as file:
         start = file.tell()
-        command = [sys.executable, "-m", "lib.parallel.step"]
-        process = subprocess.Popen(command, cwd=workspace, env=environment, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT)
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(asked).encode())
-        process.stdin.close()
-        last = None
-        while True:
-            try:
-                return process.wait(SECONDS_BETWEEN_LOOKS)
-            except subprocess.TimeoutExpired:
-                line = _last_line(log, start)
-            if line != last:
-                tell(line)
-            last = line
+    staying = _staying(workspace, log.parent, os.environ | given)
+    assert staying.stdin is not None and staying.stdout is not None
+    staying.stdin.write(json.dumps(asked | {"log": str(log)}).encode() + b"\n")
+    staying.stdin.flush()
+    last = None
+    while not select.select([staying.stdout], [], [], SECONDS_BETWEEN_LOOKS)[0]:
+        line = _last_line(log, start)
+        if line != last:
+            tell(line)
+        last = line
+    answer = staying.stdout.readline()
+    return int(answer) if answer else staying.wait() or 1
+
+
+def _staying(workspace: Path, logs: Path, environment: dict[str, str]) -> subprocess.Popen:
+    """The process that forks for steps of this environment: the one that did last time, or a new one. It ends with this process."""
+    if _forks and (_forks[0][1] != environment or _forks[0][0].poll() is not None):
+        process, _ = _forks.pop()
+        process.communicate()
+    if not _forks:
+        command = [sys.executable, "-m", "lib.parallel.forks"]
+        with (logs / "forks.log").open("ab") as said:
+            process = subprocess.Popen(
+                command, cwd=workspace, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, bufsize=0
+            )
+        _forks.append((process, environment))
+    return _forks[0][0]
 
 
 def _last_line(log: Path, start: int) -> str:

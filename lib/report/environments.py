@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.base import environment, params
+from lib.base import environment
 from lib.base.environment import Environment
 from lib.evaluation.outcome_file import PAPER
 from lib.report import grid
-from lib.report.families import permuted_targets, teacher_targets
+from lib.report.families import teacher_targets
 from lib.report.results import Evidence, labels
 from lib.report.rows import rows, seeds
 
@@ -51,7 +51,7 @@ def results(dataset: str) -> dict[str, str]:
     for seed in seeds():
         found |= {model(seed, row): "model" for row in rows()}
         found |= {maps(seed, name): "maps" for name in teacher_targets()}
-        found |= {targets(seed, name): "targets" for name in [*teacher_targets(), *permuted_targets(), *params.names("ir")]}
+        found[targets(seed)] = "targets"
     found |= {outcomes(place): "outcomes" for place in grid.attacked()}
     found |= {transfer(seed): "transfer" for seed in seeds()}
     return found | {f"results/gradients/{seed}.h5": "gradients" for seed in seeds()}
@@ -67,9 +67,9 @@ def maps(seed: int, name: str) -> str:
     return f"data/maps/{seed}/{name}.h5"
 
 
-def targets(seed: int, name: str) -> str:
-    """The path of a target set."""
-    return f"data/targets/{seed}/{name}.h5"
+def targets(seed: int) -> str:
+    """The path of the target sets, which one stage makes."""
+    return f"data/targets/{seed}"
 
 
 def outcomes(place: grid.Place) -> str:

@@ -20,7 +20,7 @@ STEPS = ("training", "maps", "targets", "evaluation")
 # A difference in these alone is said quietly: DVC runs a stage again where code that it uses has changed.
 QUIET = ("commit", "modified")
 WORDS = {"cuda": "CUDA", "h5py": "h5py", "lock_sha256": "lock", "modified": "edits", "numpy": "NumPy", "python": "Python"}
-KINDS = {"images": "image file", "model": "network", "maps": "map file", "targets": "target file"}
+KINDS = {"images": "image file", "model": "network", "maps": "map file", "targets": "folder of targets"}
 KINDS |= {"outcomes": "evaluation", "transfer": "transfer evaluation", "gradients": "gradient measurement"}
 ALWAYS = ("torch", "cuda", "device", "commit", "lock_sha256")  # columns of the page's table; others only where they differ
 MOST = 3  # so many rows are named where more than one environment has rows
@@ -134,10 +134,10 @@ def _paths(step: str, row: str, seed: int) -> list[str]:
         return [environments.outcomes((seed, row, attack)) for attack in (grid.EVALUATION, *params.value("own_attacks"))]
     if row not in params.value("ir"):
         return []
+    if step == "targets":
+        return [environments.targets(seed)]
     source = next(iter(permuted_targets())) if row in permuted_targets() else row
-    if step == "maps":
-        return [environments.maps(seed, source)] if source in teacher_targets() else []
-    return list(dict.fromkeys(environments.targets(seed, name) for name in (source, row)))
+    return [environments.maps(seed, source)] if source in teacher_targets() else []
 
 
 def _difference(loud: Sequence[str]) -> tuple[Level, str]:

@@ -13,7 +13,7 @@ from dvc.repo import Repo
 from dvc_data.hashfile.hash import file_md5
 
 from lib import target_file
-from lib.base.errors import require
+from lib.base.errors import InputError, require
 from lib.base.git import git
 from lib.store import place, wanted
 from lib.store.place import Store
@@ -50,10 +50,11 @@ def named(repo: Repo, name: str, version: str) -> Release:
     known = repo.artifacts.read().get("dvc.yaml", {})
     require(name in known, f"NAME must be one of the artifacts in dvc.yaml ({', '.join(known) or 'there are none'}), got {name!r}")
     path = Path(known[name].path)
-    found = {output.path: output for output in wanted.outputs(repo)}
-    there = ", ".join(other for other in known if Path(known[other].path) in found) or "none"
-    require(path in found, f"dvc.lock records no output {path}, which {name} stands for; of the artifacts in dvc.yaml it has {there}")
-    return Release(name, version, found[path])
+    found = wanted.recorded(repo, path)
+    if found is None:
+        there = ", ".join(other for other in known if wanted.recorded(repo, Path(known[other].path))) or "none"
+        raise InputError(f"dvc.lock records no output {path}, which {name} stands for; of the artifacts in dvc.yaml it has {there}")
+    return Release(name, version, found)
 
 
 def check(repo: Repo, release: Release, remote: str | None) -> None:

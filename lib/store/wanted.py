@@ -32,6 +32,17 @@ def outputs(repo: Repo, paths: tuple[Path, ...] = (), pushed: bool = False) -> l
     return [one for one in found if not paths or any(_overlaps(one.path, path) for path in paths)]
 
 
+def recorded(repo: Repo, path: Path) -> Output | None:
+    """The file `path`, which is an output that DVC keeps or stands in the list of a folder that is one; None where neither is so."""
+    full = repo.fs.join(repo.root_dir, str(path))
+    around = [out for out in repo.index.outs if out.use_cache and out.hash_info and repo.fs.isin_or_eq(full, out.fs_path)]
+    for out in around:
+        found = out.get_obj(filter_info=full)
+        if found is not None:
+            return Output(path, str(found.hash_info.value), out.stage.addressing)
+    return None
+
+
 def _output(repo: Repo, out: Any) -> Output:
     return Output(Path(repo.fs.relpath(out.fs_path, repo.root_dir)), str(out.hash_info.value), out.stage.addressing)
 
