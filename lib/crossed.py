@@ -4,10 +4,11 @@ Both are samples: other test images and other seeds would have given other numbe
 random effects without replication (Clark 1973, "The language-as-fixed-effect fallacy"; Searle, Casella and McCulloch 1992, ch. 4). With
 `s` seeds and `n` images the variance of a mean is
 
-    (MS_seed + max(MS_image - MS_rest, 0)) / (s n),
+    max(MS_seed + max(MS_image - MS_rest, 0), MS_rest) / (s n),
 
 mean squares of the two-way table. Its degrees of freedom are Satterthwaite's (1946), at least s - 1 (Hillis 2007, who has readers in the
-place of seeds). A negative estimate of what images add counts as zero. The test holds the same ratio against Student's t.
+place of seeds). The maxima stand for estimates that cannot be: images that add less than nothing, and a mean that varies less than if
+neither seeds nor images added anything, (s - 1) (n - 1) degrees of freedom. The test is Student's t with the same.
 """
 
 from collections.abc import Sequence
@@ -72,8 +73,8 @@ def relative(first: np.ndarray, second: np.ndarray, shared: bool = True) -> Cont
     if min(means) == 0:
         return Contrast(nan, nan, nan, nan, 1.0, *_counts(first, second))
     error, df = _error(first / means[0], second / means[1], shared)
-    found = _contrast(log(means[0] / means[1]), error, df, _counts(first, second))
-    return replace(found, **{name: 100 * expm1(getattr(found, name)) for name in ("estimate", "low", "high")})
+    ratio = _contrast(log(means[0] / means[1]), error, df, _counts(first, second))
+    return replace(ratio, **{name: 100 * expm1(getattr(ratio, name)) for name in ("estimate", "low", "high")})
 
 
 def points(first: np.ndarray, second: np.ndarray, shared: bool = True) -> Contrast:
@@ -92,12 +93,12 @@ def points(first: np.ndarray, second: np.ndarray, shared: bool = True) -> Contra
     """
     _require(first, second, shared)
     require(max(first.max(), second.max()) <= 1, "accuracies must lie in [0, 1], some are larger")
-    one, other = (np.pad(values, [(0, 0), (0, 2)]) for values in (first, second))
-    one[:, -2], other[:, -1] = 1, 1
-    error, df = _error(one, other, shared)
-    found = _contrast(float(one.mean() - other.mean()), error, df, _counts(first, second))
+    more, less = (np.pad(values, [(0, 0), (0, 2)]) for values in (first, second))
+    more[:, -2], less[:, -1] = 1, 1
+    error, df = _error(more, less, shared)
+    shares = _contrast(float(more.mean() - less.mean()), error, df, _counts(first, second))
     estimate = 100 * float(first.mean() - second.mean())
-    return replace(found, estimate=estimate, low=100 * found.low, high=100 * found.high)
+    return replace(shares, estimate=estimate, low=100 * shares.low, high=100 * shares.high)
 
 
 def over_seeds(values: np.ndarray) -> Contrast:
@@ -110,9 +111,9 @@ def over_seeds(values: np.ndarray) -> Contrast:
     return _contrast(float(values.mean()), *spread(values[:, None]), (1, len(values)))
 
 
-def corrected(found: Sequence[Contrast]) -> list[Contrast]:
+def corrected(contrasts: Sequence[Contrast]) -> list[Contrast]:
     """The same contrasts with Holm's correction over all of them."""
-    return [replace(contrast, adjusted=p) for contrast, p in zip(found, holm([contrast.p for contrast in found]))]
+    return [replace(contrast, adjusted=p) for contrast, p in zip(contrasts, holm([contrast.p for contrast in contrasts]))]
 
 
 def spread(values: np.ndarray) -> tuple[float, float]:
@@ -123,15 +124,16 @@ def spread(values: np.ndarray) -> tuple[float, float]:
     if 1 in (seeds, images):
         count = max(seeds, images)
         return (float(np.std(values, ddof=1)) / sqrt(count), count - 1.0) if count > 1 else (nan, nan)
-    free = (seeds - 1) * (images - 1)
+    free = (seeds - 1.0) * (images - 1)
     seed = images * float((by_seed**2).sum()) / (seeds - 1)
     image = seeds * float((by_image**2).sum()) / (images - 1)
     rest = float(((centred - by_seed[:, None] - by_image) ** 2).sum()) / free
     total, uncertain = seed + max(image - rest, 0.0), seed**2 / (seeds - 1)
     if image > rest:
         uncertain += image**2 / (images - 1) + rest**2 / free
-    df = max(total**2 / uncertain, seeds - 1) if uncertain > 0 else seeds - 1
-    return sqrt(total / (seeds * images)), df
+    if total < rest:
+        return sqrt(rest / (seeds * images)), free
+    return sqrt(total / (seeds * images)), max(total**2 / uncertain, seeds - 1.0) if uncertain else seeds - 1.0
 
 
 def _error(first: np.ndarray, second: np.ndarray, shared: bool) -> tuple[float, float]:

@@ -44,7 +44,7 @@ def coverage(deviations: tuple[float, float, float], shape: tuple[int, int] = (4
 
 @pytest.mark.parametrize("deviations", SPLITS.values(), ids=SPLITS)
 def test_four_seeds_of_64_images_cover_the_truth(deviations):
-    """Within 93 and 99 %: four standard errors below what is promised, and conservative where seeds add nothing."""
+    """Within 93 and 99 %: four standard errors below what is promised, and conservative where neither adds anything."""
     assert 0.93 <= coverage(deviations) <= 0.99
 
 
@@ -88,8 +88,14 @@ def test_mean_squares_and_degrees_of_freedom_of_a_table_worked_by_hand():
 
 
 def test_a_negative_estimate_of_what_images_add_counts_as_none():
-    """Columns with the same mean: all that is left is MS_seed with its one degree of freedom."""
-    error, df = crossed.spread(np.array([[0.0, 4], [6, 2]]))
+    """Columns with the same mean: MS_image 0, MS_rest 4 of 1; all that counts is MS_seed, 16, with its one degree of freedom."""
+    error, df = crossed.spread(np.array([[0.0, 2], [6, 4]]))
+    assert error == pytest.approx(np.sqrt(16 / 4)) and df == 1
+
+
+def test_a_mean_varies_at_least_as_if_every_value_were_drawn_for_itself():
+    """Rows and columns with the same means: nothing but MS_rest is left, 4 with one degree of freedom; without it the error would be 0."""
+    error, df = crossed.spread(np.array([[1.0, -1], [-1, 1]]))
     assert error == pytest.approx(np.sqrt(4 / 4)) and df == 1
 
 

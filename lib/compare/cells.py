@@ -1,13 +1,14 @@
 """Tables with a line per row and revision: what stands in a cell, in words."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 from lib.columns import CLEAN, Column
 from lib.compare.comparison import Comparison
 from lib.compare.differences import Change
 from lib.compare.scores import Scores
 from lib.compare.sentences import in_tables, threats
-from lib.report.findings import between, signed
+from lib.report.wording import between, signed
 from lib.statistics import wilson
 
 
@@ -55,10 +56,10 @@ def accuracy(found: Scores | None, change: Change | None) -> Cell | None:
         return Cell(value, said)
     if change.same:
         return Cell(value, said, "same", look="same")
-    difference = change.difference
-    look = "certain" if change.certain else "clear" if difference.clear else ""
-    apart = between(100 * difference.low, 100 * difference.high)
-    return Cell(value, said, signed(difference.points), apart, look)
+    contrast = change.contrast
+    look = "certain" if contrast.decided else "clear" if contrast.clear else ""
+    apart = between(contrast.low, contrast.high) if isfinite(contrast.low) else ""
+    return Cell(value, said, signed(contrast.estimate), apart, look)
 
 
 def _line(compared: Comparison, row: str, columns: list[Column], place: int) -> list[Cell | None]:

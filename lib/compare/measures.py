@@ -6,7 +6,7 @@ from lib.columns import NORMS
 from lib.compare.cells import Cell, Table
 from lib.compare.comparison import Comparison
 from lib.compare.revision import Revision
-from lib.report.findings import signed
+from lib.report.wording import signed
 
 PARTS = {"worst": "all attacks together", "auc": "mean over the radius, strict attack"}
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -42,6 +42,7 @@ class Evidence:
     example_rows: np.ndarray
     per_seed: dict[tuple[str, Column], dict[int, np.ndarray]]
     outcomes: tuple[Outcomes, ...]
+    radii: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def per_image(self) -> dict[tuple[str, Column], np.ndarray]:
