@@ -1,7 +1,6 @@
-"""The charts of the page: what is in them, and the words at the top of the page. That they can be used is tested in a browser."""
+"""The charts of the page: what is in them. That they can be used is tested in a browser."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +9,9 @@ import report_grid
 from lib import gradient_file
 from lib.compare.figures import MARKS
 from lib.gradient_file import Gradients
-from lib.report import drawing, network_figures, networks, overview, short_answer, survival, vega
-from lib.report.charts import glance, looks, security
+from lib.report import drawing, network_figures, networks, vega
+from lib.report.charts import looks, security
 from lib.report.families import FAMILIES, NAMES
-from lib.report.results import Evidence
-from lib.report.survival import Survival
 from lib.report.vega import as_json
 
 
@@ -85,50 +82,5 @@ def test_a_network_has_its_accuracy_under_each_attack_and_under_all_together(evi
     assert len(frame) == len(evidence.rows) * 4
 
 
-def test_the_overview_has_the_best_rows_and_the_one_that_permuted_maps_are_held_against(tmp_path, monkeypatch):
-    """Of ours the simple gradients are best; the permuted maps are those of SmoothGrad."""
-    monkeypatch.chdir(tmp_path)
-    report_grid.make({"R_simple": 0.9, "R_smoothgrad": 0.8, "R_smoothgrad_perm100": 0.6, "JR": 0.45}, seeds=[0])
-    found = report_grid.read()
-    shown = overview.rows(found, survival.survival(found))
-    assert {"R_simple", "R_smoothgrad", "R_smoothgrad_perm100", "JR"} <= set(shown) and len(shown) == 7
-    frame = overview.frame(found, shown)
-    mine = frame[frame["key"] == "JR"]
-    assert list(mine["attack"])[-1] == overview.TOGETHER
-    assert (mine["low"] < mine["accuracy"]).all() and (mine["accuracy"] < mine["high"]).all()
-    assert list(mine["accuracy"])[-1] == survival.worst_scores(found)["JR"].mean() <= mine["accuracy"].min()
-    drawn = glance.panel(frame, looks.looks(found), "L∞ 0.2").drawings[0].spec
-    assert sum(map(len, drawn["datasets"].values())) == len(frame) == 7 * len(mine)
-
-
 def test_nothing_in_a_chart_ends_a_script():
     assert as_json({"a": "</script>"}) == '{"a":"\\u003c/script>"}' and json.loads(as_json({"a": "<"})) == {"a": "<"}
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "starts"),
-    [
-        (["survives"] * 5, ["Yes, ", "What the maps show matters, ", "IR(R,SmG) beats "]),
-        (["not decided"] * 5, ["It is not decided ", "Whether what the maps show matters is not decided", "Whether IR(R,SmG) reaches "]),
-        (["reversed"] * 5, ["No, ", "What the maps show is not what helps", "IR(R,SmG) falls short "]),
-        (
-            ["survives", "survives", "not decided", "reversed", "reversed"],
-            ["Yes, ", "What the maps show seems to matter in part", "IR(R,SmG) falls "],
-        ),
-    ],
-)
-def test_the_three_sentences_follow_the_verdicts(evidence, verdicts, starts):
-    said = short_answer.sentences(judged(evidence, verdicts))
-    assert [sentence.startswith(start) for sentence, start in zip(said, starts)] == [True] * 3, said
-
-
-def judged(evidence: Evidence, verdicts: list[str]) -> Survival:
-    """What survives, with intervals that give these verdicts on standard, permuted, non-robust, Jacobian and adversarial rows."""
-    bounds = {"survives": (0.1, 0.2), "not decided": (-0.1, 0.2), "reversed": (-0.2, -0.1)}
-    found = survival.survival(evidence)
-    assert found is not None and [lead.family for lead in found.leads] == ["standard", "permuted", "non_robust", "jacobian", "adversarial"]
-    leads = []
-    for lead, verdict in zip(found.leads, verdicts):
-        low, high = bounds[verdict]
-        leads.append(replace(lead, difference=replace(lead.difference, first=0.5 + (low + high) / 2, second=0.5, low=low, high=high)))
-    return replace(found, leads=tuple(leads))

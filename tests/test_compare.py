@@ -13,10 +13,10 @@ from compare_project import IMAGES, compared, stands, write
 from dvc.repo import Repo
 from project import run
 
+from lib import crossed
 from lib.columns import Column
-from lib.compare.differences import change, unpaired
+from lib.compare.differences import change
 from lib.compare.scores import Scores
-from lib.statistics import paired
 
 CELL = ("JR", Column("strict", "pgd40", "linf", 0.2))
 
@@ -24,6 +24,11 @@ CELL = ("JR", Column("strict", "pgd40", "linf", 0.2))
 @pytest.fixture
 def project(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return compare_project.entered(tmp_path_factory, tmp_path / "project", monkeypatch)
+
+
+def both(count: int) -> np.ndarray:
+    """The outcomes of a row that keeps so many images, (seeds, n)."""
+    return np.stack([stands(count)] * 2).astype(float)
 
 
 def lines() -> dict[tuple[str, ...], dict[str, str]]:
@@ -34,7 +39,8 @@ def lines() -> dict[tuple[str, ...], dict[str, str]]:
 def test_the_row_that_changed_is_named_with_its_difference_paired_by_image(project):
     result = compared("before", "after")
     assert result.exit_code == 0, result.output
-    low, high = (f"{100 * end:+.1f}".replace("-", "−") for end in paired(stands(28), stands(20)))
+    expected = crossed.points(both(28), both(20))
+    low, high = (f"{end:+.1f}".replace("-", "−") for end in (expected.low, expected.high))
     assert "Of 2 rows 1 differs: J<R. The others have the same outcome on every image." in result.output
     assert f"50.0 → 70.0 % under the strict attack (+20.0 [{low}, {high}] points)" in result.output
     found = lines()["JR", "pgd40", "after"]
@@ -44,9 +50,7 @@ def test_the_row_that_changed_is_named_with_its_difference_paired_by_image(proje
         "paired",
         "20.000 20.000",
     )
-    assert (
-        float(found["p"]) == float(found["p_holm"]) == pytest.approx(2 * 0.5**8, rel=1e-3)
-    )  # eight images in one direction, none in the other
+    assert float(found["p"]) == float(found["p_holm"]) == pytest.approx(expected.p, rel=1e-3)
     assert lines()["NR", "pgd40", "after"]["difference"] == "0.0" and lines()["JR", "pgd40", "before"]["difference"] == ""
 
 
@@ -60,7 +64,7 @@ def test_results_come_from_the_cache_and_the_workspace_stays_as_it_is(project):
     assert run("git status --short -- . :!comparison", project) == before
 
 
-def test_without_single_images_the_difference_is_unpaired_and_less_certain(project):
+def test_without_single_images_the_difference_has_no_interval(project):
     shutil.rmtree("results")
     listing = next(path for path in Path(".dvc/cache/files/md5").rglob("*.dir"))
     assert listing.exists()
@@ -69,10 +73,9 @@ def test_without_single_images_the_difference_is_unpaired_and_less_certain(proje
             path.unlink()
     result = compared("before", "after")
     found = lines()["JR", "pgd40", "after"]
-    low, high = unpaired(0.7, 40, 0.5, 40)
     assert result.exit_code == 0 and "files with the outcomes of single images" in Path("comparison/index.html").read_text()
-    assert (found["interval"], found["low_difference"], found["high_difference"]) == ("unpaired", f"{100 * low:.3f}", f"{100 * high:.3f}")
-    assert high - low > np.ptp(paired(stands(28), stands(20)))
+    assert (found["interval"], found["difference"], found["low_difference"], found["high_difference"]) == ("unknown", "20.0", "", "")
+    assert "without an interval, as images are missing" in result.output
 
 
 def test_an_experiment_goes_by_its_name_and_the_workspace_by_its_word(project):
@@ -89,7 +92,8 @@ def test_an_experiment_goes_by_its_name_and_the_workspace_by_its_word(project):
 def test_other_images_are_not_paired(project):
     write({"NR": 4, "JR": 28}, digest="other")
     assert compared().exit_code == 0
-    assert lines()["JR", "pgd40", "workspace"]["interval"] == "unpaired"
+    changed, expected = lines()["JR", "pgd40", "workspace"], crossed.points(both(28), both(28), shared=False)
+    assert (changed["interval"], float(changed["low_difference"])) == ("independent", pytest.approx(expected.low, abs=1e-3))
 
 
 def test_a_row_is_spoken_of_in_those_revisions_alone_in_which_it_differs(project):
@@ -150,10 +154,11 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(project, words, sent
     assert not Path("comparison").exists()
 
 
-def test_seeds_that_only_one_revision_has_count_in_its_mean_and_not_in_the_test():
+def test_only_seeds_that_both_revisions_have_are_compared():
     images = ("d", b"")
-    one = Scores({0: 0.5}, IMAGES, stands(20)[None].astype(float), images)
-    two = Scores({0: 0.7, 1: 0.5}, IMAGES, np.stack([stands(28), stands(20)]).astype(float), images)
-    found = change(CELL, one, two)
-    assert found.difference.points == pytest.approx(10) and found.points == {0: pytest.approx(20)}
-    assert found.p == pytest.approx(2 * 0.5**8) and found.paired and not found.same
+    fewer = Scores({0: 0.5}, IMAGES, both(20)[:1], images)
+    more = Scores({0: 0.7, 1: 0.5}, IMAGES, np.stack([stands(28), stands(20)]).astype(float), images)
+    changed = change(CELL, fewer, more)
+    assert (changed.before, changed.after, changed.points) == (0.5, pytest.approx(0.6), {0: pytest.approx(20)})
+    assert changed.contrast == crossed.points(both(28)[:1], both(20)[:1]) and changed.kind == "paired" and not changed.same
+    assert change(CELL, fewer, Scores({1: 0.5}, IMAGES, both(20)[:1], images)).kind == "independent"
