@@ -156,7 +156,8 @@ def write(evidence: Evidence, found: Findings, train: Split, places: Places, fol
         if name in TABLES:
             (folder / "tables").mkdir(exist_ok=True)
             (folder / "tables" / f"{name}.tex").write_text(table_formats.frame_to_latex(frame), encoding="utf-8")
-    for name, entries in {"summary": series.summary(evidence), "gate": gate.to_json(found.gate)}.items():
+    summary = series.summary(evidence) | {"contrasts": contrasts.summary(found.contrasts)}
+    for name, entries in {"summary": summary, "gate": gate.to_json(found.gate)}.items():
         (folder / f"{name}.json").write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
     mixed = " ".join(filter(None, [found.origin.text, found.origin.missing])) if found.origin.level in ("mixed", "commit") else ""
     (folder / "table1.md").write_text(table_formats.to_markdown(found.table, mixed), encoding="utf-8")

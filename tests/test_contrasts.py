@@ -114,6 +114,12 @@ def test_the_frame_has_one_line_per_pair_norm_and_experiment():
     assert list(contrasts.accuracy_frame(contrasts.accuracies(make(LEAD))).columns) == contrasts.ACCURACY_COLUMNS
 
 
+def test_the_metrics_hold_the_answer_under_names_that_dvc_can_show():
+    entries = contrasts.summary(contrasts.contrasts(make({"R_smoothgrad": 0.22, "JR": 0.2})))
+    assert entries["R_smoothgrad_over_JR"]["linf"]["percent"] == 10 and len(entries) == 5
+    assert set(entries["R_smoothgrad_over_JR"]["l2"]) == {"percent", "low", "high"}
+
+
 def test_a_study_with_radii_compares_every_variant_with_its_base():
     make(LEAD)
     table = study_grid.frame("audit", study_grid.level)

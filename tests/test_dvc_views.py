@@ -158,7 +158,7 @@ def test_make_experiments_keeps_changed_parameters_and_few_results():
     settings = [name if not isinstance(entry, dict) else f"{name}.{next(iter(entry))}" for name, entry in document.items()]
     row = json.loads((ROOT / "results/published/quick.json").read_text())["JR"]
     kept = ["Experiment", "JR.clean", "JR.worst.linf_0_2", "ir.R_smoothgrad.lambda_d", *settings]
-    dropped = ["Created", "State", "models/0/JR", "data/targets/0/R_simple.h5", "lib/base", "what_survives.over.jacobian.points"]
+    dropped = ["Created", "State", "models/0/JR", "data/targets/0/R_simple.h5", "lib/base", "contrasts.R_smoothgrad_over_JR.linf.percent"]
     dropped += [f"JR.{name}" for name in row if name not in ("clean", "worst")]
     assert "linf_0_2" in row["worst"]
     assert [name for name in kept if re.match(found[1], name)] == []

@@ -76,6 +76,7 @@ def test_the_summary_is_nested_by_row_with_keys_that_dvc_can_name(written):
     assert summary["JR"]["worst"] == summary["JR"]["autoattack"] == {"linf_0_2": 0.43, "l2_1_5": 0.52}
     assert summary["NR"]["label_norm"] == 10.5 and "cosine" not in summary["NR"]
     assert summary["R_smoothgrad"]["cosine"] == 0.5
+    assert all(norms.keys() <= {"l2", "linf"} for norms in summary["contrasts"].values())
     assert not re.search(r'"[^"]*[. ()/][^"]*":', json.dumps(summary))
 
 

@@ -181,6 +181,19 @@ def to_frame(compared: Sequence[Compared]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
+def summary(compared: Sequence[Compared]) -> dict[str, dict]:
+    """For summary.json: of the comparisons that this run's answer is about, the difference in percent with its interval, norm by norm."""
+    entries: dict[str, dict] = {}
+    for line in compared:
+        if line.pair.asked and line.experiment == THIS and np.isfinite(line.contrast.estimate):
+            numbers = {name: round(float(getattr(line.contrast, name)), 2) for name in ("estimate", "low", "high")}
+            entries.setdefault(f"{line.pair.first}_over_{line.pair.second}", {})[line.norm] = {
+                "percent": numbers.pop("estimate"),
+                **numbers,
+            }
+    return entries
+
+
 def accuracy_frame(compared: Sequence[Compared]) -> pd.DataFrame:
     """Accuracies, one line per pair and column, in points."""
     columns = [(line, line.column) for line in compared if line.column is not None]
