@@ -74,7 +74,8 @@ def relative(first: np.ndarray, second: np.ndarray, shared: bool = True) -> Cont
         return Contrast(nan, nan, nan, nan, 1.0, *_counts(first, second))
     error, df = _error(first / means[0], second / means[1], shared)
     ratio = _contrast(log(means[0] / means[1]), error, df, _counts(first, second))
-    return replace(ratio, **{name: 100 * expm1(getattr(ratio, name)) for name in ("estimate", "low", "high")})
+    estimate, low, high = (100 * expm1(logarithm) for logarithm in (ratio.estimate, ratio.low, ratio.high))
+    return replace(ratio, estimate=estimate, low=low, high=high)
 
 
 def points(first: np.ndarray, second: np.ndarray, shared: bool = True) -> Contrast:
