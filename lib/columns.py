@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lib.evaluation.threats import in_tables, threats
+from lib.evaluation.threats import threats
 
 SEMANTICS = {"paper": "paper’s attack", "strict": "strict attack", "autoattack": "AutoAttack", "transfer": "transfer attack"}
 NORMS = {"l2": "L2", "linf": "L∞"}
@@ -31,7 +31,8 @@ class Column:
     @property
     def group(self) -> str:
         """What stands above the columns of one attack: `paper: pgd40`, `AutoAttack, shortened`."""
-        return self.called if self.semantics == "autoattack" else f"{self.semantics}: {self.attack}"
+        named = self.semantics == "autoattack" or self.semantics == self.attack
+        return self.called if named else f"{self.semantics}: {self.attack}"
 
     @property
     def called(self) -> str:
@@ -65,13 +66,13 @@ def attacks(accuracies: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def in_columns(accuracies: pd.DataFrame) -> list[tuple[str, str]]:
-    """Those of `attacks` that have columns and curves: all but single steps and transfer, which are weaker than the others by design."""
-    return [(semantics, attack) for semantics, attack in attacks(accuracies) if semantics != "transfer" and attack != "fgsm"]
+    """Those of `attacks` that have columns and curves: all but transfer, which is weaker than the others by design."""
+    return [(semantics, attack) for semantics, attack in attacks(accuracies) if semantics != "transfer"]
 
 
 def table_columns(accuracies: pd.DataFrame) -> list[Column]:
-    """The columns of the main table: clean, then every attack in those threat models of the list `table` that the paper has."""
-    asked = [(threat.norm, threat.epsilon) for threat in in_tables(threats("table"))]
+    """The columns of the main table: clean, then every attack in the threat models of the list `table`."""
+    asked = [(threat.norm, threat.epsilon) for threat in threats("table")]
     return [CLEAN] + [Column(*kind, *threat) for kind in in_columns(accuracies) for threat in asked]
 
 

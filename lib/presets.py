@@ -125,20 +125,15 @@ def _places(document: dict) -> Iterator[tuple[tuple[str, ...], str, Switch]]:
 
 
 def _matches(node: dict, pattern: tuple[str, ...], place: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """The sections that a pattern stands for, `*` for every entry that is a section and `**` for any number of them.
+    """The sections that a pattern stands for, `*` for every entry that is a section.
 
     >>> _matches({"ir": {"a": {}, "b": {}}, "at": {}}, ("ir", "*"))
     [('ir', 'a'), ('ir', 'b')]
-    >>> _matches({"attacks": {"together": {"pgd": {"paper": {}}}}}, ("attacks", "**", "paper"))
-    [('attacks', 'together', 'pgd', 'paper')]
     """
     if not pattern:
         return [place]
     head, rest = pattern[0], pattern[1:]
     sections = {key: child for key, child in node.items() if isinstance(child, dict)}
-    if head == "**":
-        deeper = [one for key, child in sections.items() for one in _matches(child, pattern, (*place, key))]
-        return _matches(node, rest, place) + deeper
     chosen = sections if head == "*" else {head: sections[head]} if head in sections else {}
     return [one for key, child in chosen.items() for one in _matches(child, rest, (*place, key))]
 

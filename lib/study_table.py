@@ -16,8 +16,8 @@ def frame(folder: Path, study: Study, variants: dict[str, Variant]) -> pd.DataFr
     """The measures of every variant in `folder`; raises `InputError` unless each is there with exactly the study's seeds.
 
     Columns: variant, group, label, base, seed, n_clean, n_attacked, norm, epsilon, `clean`, `robust` and `paper` (fractions of
-    images), `label_norm` (mean), `cosine_reference` and `cosine_target` (means; empty without targets), `validation_loss`, and one
-    column per note.
+    images), `radius_l2`, `radius_linf` and `label_norm` (means), `cosine_reference` and `cosine_target` (means; empty without targets),
+    `validation_loss`, and one column per note.
     """
     return pd.DataFrame(list(_lines(folder, study, variants)))
 
@@ -35,7 +35,7 @@ def _lines(folder: Path, study: Study, variants: dict[str, Variant]) -> Iterator
 
 def _numbers(measures: Measures) -> dict[str, float]:
     own = np.nan if measures.cosine_target is None else float(measures.cosine_target.mean())
-    names = ("clean", "robust", "paper", "label_norm", "cosine_reference")
+    names = ("clean", "robust", "paper", "radius_l2", "radius_linf", "label_norm", "cosine_reference")
     means = {name: float(getattr(measures, name).mean()) for name in names}
     counts = {"n_clean": len(measures.clean), "n_attacked": len(measures.robust)}
     return counts | means | {"cosine_target": own, "validation_loss": measures.validation_loss} | measures.notes

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from lib.base import params
 from lib.columns import NORMS, Column
-from lib.evaluation.threats import in_tables, threats
+from lib.evaluation.threats import threats
 from lib.report import rows
 from lib.report.results import COLUMNS, Evidence, labels
 
@@ -78,7 +78,7 @@ def outcomes(share: Share, semantics: Sequence[str]) -> dict[tuple[str, Column],
     found: dict[tuple[str, Column], dict[int, np.ndarray]] = {}
     for row, name in labels(rows.rows()).items():
         for kind in semantics:
-            for threat in in_tables(threats(rows.rows()[row].threats)):
+            for threat in threats(rows.rows()[row].threats):
                 column = Column(kind, ATTACKS[kind], threat.norm, threat.epsilon)
                 for seed in rows.seeds():
                     scores = (np.arange(IMAGES) < round(share(row, column, seed) * IMAGES)).astype(float)

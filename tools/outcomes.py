@@ -15,11 +15,10 @@ def main() -> None:
 
 @command("Join all parts of one evaluation, given in any order; the result has the bytes that one evaluation gives.")
 @click.argument("files", metavar="PART...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@result("HDF5 file of outcomes.")
+@result("HDF5 file of robust radii.")
 def merge(files: tuple[Path, ...], out: Path) -> None:
     found = parts.merge(files, out)
-    attacked = f"{int(found.clean.sum())} of {len(found.rows)} images attacked"
-    click.echo(f"{out}: suite {found.suite} on {found.row}, seed {found.seed}; {attacked}, {len(found.records)} attacks at their radii")
+    click.echo(f"{out}: {found.row}, seed {found.seed}; {int(found.clean.sum())} of {len(found.rows)} images attacked")
 
 
 main.add_command(merge)

@@ -14,13 +14,14 @@ from lib.base import h5, params
 from lib.base.errors import require
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Record
-from lib.evaluation.threats import in_tables, threats
+from lib.evaluation.threats import threats
 from lib.report import grid
+from lib.report.results import records
 from lib.report.rows import rows, seeds
 
 OUTCOMES = "outcomes.h5"
 KIND = "published outcomes"
-KEPT = ("paper", "strict", "autoattack")  # whose single images are published, at the threat models of the paper
+KEPT = ("paper", "strict")  # whose single images are published, at the threat models of the paper
 NOT_ASKED = 255
 ATTACKS, GRADIENTS = Path("results/attacks"), Path("results/gradients")
 
@@ -87,8 +88,8 @@ def _accuracies(outcomes: Sequence[Outcomes]) -> tuple[pd.DataFrame, np.ndarray,
     for one in outcomes:
         same = one.images_digest == first.images_digest and np.array_equal(one.rows, first.rows)
         require(same, "all outcomes must come from the same test images")
-        for record in [_clean(one), *one.records]:
-            if record.semantics == "probe" or (record.attack == "clean" and _is_listed(lines, one)):
+        for record in [_clean(one), *records(one, threats(rows()[one.row].threats))]:
+            if record.attack == "clean" and _is_listed(lines, one):
                 continue
             kept = _is_kept(one.row, record)
             lines.append(_line(one, record) | {"line": len(runs) if kept else ""})
@@ -110,8 +111,8 @@ def _is_listed(lines: Sequence[dict], one: Outcomes) -> bool:
 
 
 def _is_kept(row: str, record: Record) -> bool:
-    asked = {(threat.norm, threat.epsilon) for threat in in_tables(threats(rows()[row].threats))}
-    return record.attack == "clean" or (record.semantics in KEPT and record.attack != "fgsm" and (record.norm, record.epsilon) in asked)
+    asked = {(threat.norm, threat.epsilon) for threat in threats(rows()[row].threats)}
+    return record.attack == "clean" or (record.semantics in KEPT and (record.norm, record.epsilon) in asked)
 
 
 def _line(one: Outcomes, record: Record) -> dict[str, object]:

@@ -1,11 +1,11 @@
-"""Questions to a model and to the attacks themselves, which the gate (lib/gate) turns into verdicts.
+"""Questions to a model and to the search itself, which the gate (lib/gate) turns into verdicts.
 
-Is the model deterministic, does it give logits, how healthy are its gradients; and would more steps, other steps, more restarts, another
-loss, larger logits or float64 change what the strict attack says? Asked on the first images only, because most cost a whole attack.
+Are the images that were found adversarial when they are asked again; is the model deterministic, does it give logits, how healthy are its
+gradients; and would a longer search, float64, or an attack without gradients find anything shorter? All but the first is asked of the
+first images only. Nothing that is found here enters a radius.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -15,36 +15,38 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib import balls, draws
-from lib.attacks import strict
-from lib.attacks.losses import cross_entropy, margin, standardised_cross_entropy
-from lib.attacks.walk import Plan, Trace, ascent, walk
+from lib import draws
+from lib.attacks.best import Best, distances
+from lib.attacks.losses import Loss, cross_entropy, margin
+from lib.attacks.search import Settings as Search
+from lib.attacks.search import search
+from lib.attacks.walk import ascent
 from lib.base.errors import InputError, require
-from lib.evaluation.outcome_file import Record
-from lib.evaluation.threats import Norm, Threat
-from lib.evaluation.work import Work, first, right, scattered
+from lib.evaluation.outcome_file import PROBE, Record
+from lib.evaluation.threats import Norm
+from lib.evaluation.work import Work, first, outputs, right, scattered
 from lib.network.batches import Batch
 
-FEW_STEPS = 10
 PASSES = 5
-CHANGE = 1e-4  # from here on logits are other logits, as a share of the largest; rounding stays below 1e-5
+NEAR = 1e-6  # by how much every pixel is moved to see whether the logits jump
+SHORTER = 0.9  # of the known radius: where noise is tried
+HALVINGS = 8
+SHORT = 4  # the search in float64 may spend this part of the gradients
 
 
 @dataclass(frozen=True)
-class Settings(strict.Settings):
-    """The strict attack that is questioned, on how many `images` and at which radius of each norm, and how much noise is drawn."""
+class Settings:
+    """Section `attacks.probes`: so many `images`, `draws` of noise, and `longer` times the gradients for a search that is held against it."""
 
+    seed: int
     images: int
     draws: int
-    threats: dict[Norm, float]
+    longer: float
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.images > 0, f"images must be positive, got {self.images}")
-        require(self.draws > 0, f"draws must be positive, got {self.draws}")
-        require(len(self.threats) > 0, "threats must name a radius for at least one of l2, linf")
-        for norm, epsilon in self.threats.items():
-            require(epsilon > 0, f"threats.{norm} must be positive, got {epsilon}")
+        for name in ("images", "draws"):
+            require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
+        require(self.longer > 1, f"longer must exceed 1, got {self.longer}")
 
 
 class Scaled(nn.Module):
@@ -58,86 +60,49 @@ class Scaled(nn.Module):
         return self.factor * self.model(images)
 
 
-def records(model: nn.Module, work: Work, threats: Sequence[Threat], settings: Settings) -> list[Record]:
-    """Every probe at every radius of `settings.threats`; `threats`, the row's own, only say which norms it is attacked in."""
-    asked = first(work, settings.images)
+def records(model: nn.Module, work: Work, best: Mapping[Norm, Best], settings: Settings, main: Search) -> list[Record]:
+    """Every probe, in every norm of `best`, which holds what is known of the images of `work`; `main` is the search that is questioned.
+
+    `returned` is asked of all images, the others of the first `settings.images`.
+    """
+    found, asked = [_returned(model, known) for known in best.values()], first(work, settings.images)
     if not asked.any():
-        return []
-    part = work.take(np.flatnonzero(asked))
-    norms = {threat.norm for threat in threats}
-    found = [_forward(model, part)]
-    for norm, epsilon in settings.threats.items():
-        if norm in norms:
-            found += _at(model, part, Threat(norm, epsilon, None), settings)
-    return [scattered(replace(record, settings=asdict(settings) | record.settings), asked) for record in found]
+        return found
+    part, some = work.take(np.flatnonzero(asked)), []
+    for norm, known in best.items():
+        before = torch.minimum(known.radius[torch.from_numpy(asked)], _reach(part.batch.images, norm))
+        some += [_gradients(model, part, norm, before, settings), _black_box(model, part, norm, before, settings)]
+        some += _searches(model, part, norm, before, settings, main)
+    some.append(_forward(model, part, settings))
+    return found + [scattered(replace(record, settings=asdict(settings) | record.settings), asked) for record in some]
 
 
-def _at(model: nn.Module, work: Work, threat: Threat, settings: Settings) -> list[Record]:
-    reference = strict.at_radius(model, work, threat, settings, np.ones(len(work), bool))
-    found = [_gradients(model, work, threat, settings), _noise(model, work, threat, settings)]
-    found += [replace(record, semantics="probe") for record in strict.fgsm(model, work, [threat], settings)]
-    found += _single_walks(model, work, threat, settings)
-    return found + [replace(reference, semantics="probe", attack="reference")] + _stronger(model, work, threat, settings, reference)
+def _returned(model: nn.Module, best: Best) -> Record:
+    """The nearest adversarial images once more: how far outside the box or off their radius, and by how much the label leads, if it does.
+
+    The lead is a share of the largest logit, because an image on the boundary may fall to either side by rounding.
+    """
+    known = torch.isfinite(best.radius)
+    logits = _logits(model, best.adversarial, best.batch_size)
+    lead = -margin(logits, best.labels) / logits.abs().amax(1).clamp_min(torch.finfo(logits.dtype).tiny)
+    flat = best.adversarial.flatten(1)
+    outside = torch.maximum(-flat.amin(1), flat.amax(1) - 1).clamp_min(0)
+    off = (distances(best.adversarial, best.images, best.norm) / best.radius - 1).abs()
+    seen = {"outside": torch.maximum(outside, off), "lead": lead}
+    return _probe("returned", best.norm, {name: torch.where(known, values, torch.nan) for name, values in seen.items()})
 
 
-def _single_walks(model: nn.Module, work: Work, threat: Threat, settings: Settings) -> list[Record]:
-    """One start, margin, no stop: with fewer steps, another loss, larger logits, more digits; all from the same start."""
-    plan = replace(settings.plan(0, threat, leave=False), loss=margin)
-    few = replace(plan, steps=FEW_STEPS, length=plan.length * plan.steps / FEW_STEPS, leave=True)
-    found = {
-        "few_steps": walk(model, work, threat, few),
-        "single": walk(model, work, threat, plan),
-        "single_standardised": walk(model, work, threat, replace(plan, loss=standardised_cross_entropy)),
-        "single_cross_entropy": walk(model, work, threat, replace(plan, loss=cross_entropy)),
-        "single_x10": walk(Scaled(model, 10.0), work, threat, plan),
-        "single_x1000": walk(Scaled(model, 1000.0), work, threat, plan),
-    }
-    # A model may cast to float32 itself, or refuse to be copied: then there is nothing to compare.
-    with suppress(RuntimeError, TypeError, InputError):
-        found["single_float64"] = walk(deepcopy(model).double(), _in_float64(work), threat, plan)
-    return [_walked(name, threat, trace, {"steps": FEW_STEPS if name == "few_steps" else plan.steps}) for name, trace in found.items()]
-
-
-def _stronger(model: nn.Module, work: Work, threat: Threat, settings: Settings, reference: Record) -> list[Record]:
-    """The reference and one thing more, tried on what the reference leaves standing."""
-    once = replace(settings.plan(settings.restarts, threat), loss=margin)
-    more = {
-        "steps_x2_5": [replace(once, steps=round(2.5 * once.steps), length=once.length / 2.5)],
-        "steps_x5": [replace(once, steps=5 * once.steps, length=once.length / 5)],
-        "step_half": [replace(once, length=once.length / 2)],
-        "step_double": [replace(once, length=once.length * 2)],
-        "restarts_double": [settings.plan(settings.restarts + restart, threat) for restart in range(settings.restarts)],
-    }
-    return [_also(model, work, threat, name, plans, reference) for name, plans in more.items()]
-
-
-def _also(model: nn.Module, work: Work, threat: Threat, name: str, plans: list[Plan], reference: Record) -> Record:
-    alive = reference.correct[-1].copy()
-    for plan in plans:
-        positions = np.flatnonzero(alive)
-        if len(positions):
-            alive[positions] = walk(model, work, threat, plan, positions=positions).survived
-    described = {"steps": plans[0].steps, "step_size": plans[0].length, "walks": len(plans)}
-    return Record("probe", name, threat.norm, threat.epsilon, "worst", alive[None], described)
-
-
-def _walked(name: str, threat: Threat, trace: Trace, described: dict[str, Any]) -> Record:
-    seen = {"last": trace.last.astype(np.float32), "plateau": trace.plateau, "violation": trace.violation}
-    seen |= {"zero_gradients": trace.zero, "nan_gradients": trace.nan}
-    return Record("probe", name, threat.norm, threat.epsilon, "worst", trace.survived[None], described, seen)
-
-
-def _forward(model: nn.Module, work: Work) -> Record:
-    """The same images several times and each alone: do the logits change, are they probabilities, how many are there?"""
-    with torch.no_grad():
-        first, *passes = [torch.cat([model(part.batch.images) for _, part in _chunks(work)]) for _ in range(PASSES)]
-        alone = torch.cat([model(image) for image in work.batch.images.split(1)])
-    spread = torch.stack([change(first, other) for other in passes]).amax(0).cpu().numpy()
-    sums = (first.sum(1) - 1).abs() < 1e-5
-    probabilities = (sums & (first.amin(1) >= 0) & (first.amax(1) <= 1)).float().cpu().numpy()
-    seen = {"spread": spread, "alone": change(first, alone).cpu().numpy(), "probabilities": probabilities}
-    seen["classes"] = np.full(len(work), first.shape[1], np.float32)
-    return Record("probe", "forward", "none", 0.0, "worst", np.ones((1, len(work)), bool), {"passes": PASSES}, seen)
+def _forward(model: nn.Module, work: Work, settings: Settings) -> Record:
+    """The same images several times, each alone, and moved a little: do the logits change, are they probabilities, how many are there?"""
+    images, size = work.batch.images, work.batch_size
+    logits, *passes = [_logits(model, images, size) for _ in range(PASSES)]
+    signs = torch.from_numpy(draws.ball(settings.seed, "probe near", work.rows, tuple(images.shape[1:]), "linf")).to(images).sign()
+    spread = torch.stack([change(logits, other) for other in passes]).amax(0)
+    alone, near = _logits(model, images, 1), _logits(model, (images + NEAR * signs).clamp(0, 1), size)
+    sums = (logits.sum(1) - 1).abs() < 1e-5
+    probabilities = sums & (logits.amin(1) >= 0) & (logits.amax(1) <= 1)
+    seen = {"spread": spread, "alone": change(logits, alone), "near": change(logits, near), "probabilities": probabilities}
+    return _probe("forward", "none", {**seen, "classes": np.full(len(work), logits.shape[1])}, {"passes": PASSES})
 
 
 def change(logits: Tensor, others: Tensor) -> Tensor:
@@ -149,47 +114,107 @@ def change(logits: Tensor, others: Tensor) -> Tensor:
     return (others - logits).abs().amax(1) / logits.abs().amax(1).clamp_min(torch.finfo(logits.dtype).tiny)
 
 
-def _gradients(model: nn.Module, work: Work, threat: Threat, settings: Settings) -> Record:
-    """Gradients at the images and at a random point of the ball around each: health, and how straight the loss is between them."""
-    parts = [_gradients_of(model, part, threat, settings.seed) for _, part in _chunks(work)]
-    seen = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return Record("probe", "gradients", threat.norm, threat.epsilon, "worst", np.ones((1, len(work)), bool), {}, seen)
+def _gradients(model: nn.Module, work: Work, norm: Norm, before: Tensor, settings: Settings) -> Record:
+    """Gradients of the margin at each image and at a random point of the ball up to its radius; whether that of cross-entropy vanishes.
 
-
-def _gradients_of(model: nn.Module, part: Work, threat: Threat, seed: int) -> dict[str, np.ndarray]:
-    images, labels = part.batch.images, part.batch.labels
-    unit = torch.from_numpy(draws.ball(seed, "probe linearity", part.rows, tuple(images.shape[1:]), threat.norm)).to(images)
-    there = balls.start(images, threat.norm, threat.epsilon, balls.STRICT, unit)
-    loss_gradient = ascent(model, images, labels, cross_entropy)[0].flatten(1).double()
-    (here, _, before), (away, _, after) = (ascent(model, points, labels, margin) for points in (images, there))
-    predicted = (here * (there - images)).flatten(1).sum(1)
-    error = (after - before - predicted).abs() / (after - before).abs().clamp_min(torch.finfo(after.dtype).tiny)
-    found = {
-        "cross_entropy_norm": loss_gradient.norm(dim=1),
-        "zero": (loss_gradient.abs().amax(1) == 0),
-        "nan": ~torch.isfinite(loss_gradient).all(1),
-        "cosine": functional.cosine_similarity(here.flatten(1), away.flatten(1)),
-        "taylor_error": error,
+    `predicted` is the distance that margin and gradient predict, by Hölder's inequality, as a multiple of the known radius.
+    """
+    images = work.batch.images
+    unit = torch.from_numpy(draws.ball(settings.seed, "probe linearity", work.rows, tuple(images.shape[1:]), norm)).to(images)
+    away = (images + before.to(images).view(-1, 1, 1, 1) * unit).clamp(0, 1)
+    here, lead = _ascent(model, work, images, margin)
+    dual = here.flatten(1).double().norm(p=1 if norm == "linf" else 2, dim=1)
+    there, entropy = _ascent(model, work, away, margin)[0], _ascent(model, work, images, cross_entropy)[0]
+    seen = {
+        "zero": here.flatten(1).abs().amax(1) == 0,
+        "nan": ~torch.isfinite(here).flatten(1).all(1),
+        "vanished": entropy.flatten(1).abs().amax(1) == 0,
+        "cosine": functional.cosine_similarity(here.flatten(1).double(), there.flatten(1).double(), eps=1e-300),
+        "predicted": lead.abs().double() / dual / before,
     }
-    return {name: values.float().cpu().numpy() for name, values in found.items()}
+    return _probe("gradients", norm, seen)
 
 
-def _noise(model: nn.Module, work: Work, threat: Threat, settings: Settings) -> Record:
-    """Random noise, uniform in the ball; an image stands if no draw fools the model."""
-    alive = np.ones(len(work), bool)
-    for draw in range(settings.draws):
-        for positions, part in _chunks(work):
-            images = part.batch.images
-            unit = draws.ball(settings.seed, f"probe noise {draw}", part.rows, tuple(images.shape[1:]), threat.norm)
-            noisy = balls.start(images, threat.norm, threat.epsilon, balls.STRICT, torch.from_numpy(unit).to(images))
-            with torch.no_grad():
-                alive[positions] &= right(model(noisy), part.batch.labels).cpu().numpy()
-    return Record("probe", "noise", threat.norm, threat.epsilon, "worst", alive[None], {"draws": settings.draws})
+def _black_box(model: nn.Module, work: Work, norm: Norm, before: Tensor, settings: Settings) -> Record:
+    """The shortest of the corners and directions of random noise inside the known radius, and of straight lines to plain images."""
+    noise = _shortest(model, work, norm, [_noisy(work, norm, before, settings.seed, draw) for draw in range(settings.draws)])
+    images = work.batch.images
+    ends = [torch.full_like(images, level) for level in (0.0, 0.5, 1.0)] + [1 - images]
+    line = _shortest(model, work, norm, [_crossing(model, work, end) for end in ends])
+    return _probe("black_box", norm, {"before": before, "noise": noise, "line": line}, {"noise_at": SHORTER})
 
 
-def _chunks(work: Work) -> Iterator[tuple[np.ndarray, Work]]:
-    return work.chunks(np.arange(len(work)))
+def _noisy(work: Work, norm: Norm, before: Tensor, seed: int, draw: int) -> Tensor:
+    images = work.batch.images
+    drawn = torch.from_numpy(draws.ball(seed, f"probe noise {draw}", work.rows, tuple(images.shape[1:]), norm)).to(images)
+    unit = drawn.sign() if norm == "linf" else drawn / drawn.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    return (images + SHORTER * before.to(images).view(-1, 1, 1, 1) * unit).clamp(0, 1)
 
 
-def _in_float64(work: Work) -> Work:
-    return replace(work, batch=Batch(work.batch.images.double(), work.batch.labels))
+def _crossing(model: nn.Module, work: Work, end: Tensor) -> Tensor:
+    """Where the line from each image to `end` leaves its class, by halving; `end` itself where that does not fool the model."""
+    images = work.batch.images
+    low, high = (torch.full((len(work), 1, 1, 1), share, device=images.device, dtype=images.dtype) for share in (0.0, 1.0))
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        fooled = _fooled(model, work, images + middle * (end - images)).view(-1, 1, 1, 1)
+        low, high = torch.where(fooled, low, middle), torch.where(fooled, middle, high)
+    return images + high * (end - images)
+
+
+def _shortest(model: nn.Module, work: Work, norm: Norm, candidates: list[Tensor]) -> Tensor:
+    """Distance (N,) of the nearest candidate of each image that fools the model; inf where none does."""
+    lengths = [torch.where(_fooled(model, work, one), distances(one, work.batch.images, norm), torch.inf) for one in candidates]
+    return torch.stack(lengths).amin(0)
+
+
+def _searches(model: nn.Module, work: Work, norm: Norm, before: Tensor, settings: Settings, main: Search) -> list[Record]:
+    """A longer search, and a short one in float64 on logits of size 1."""
+    longer = replace(main, gradients=round(settings.longer * main.gradients))
+    short = replace(main, gradients=max(main.gradients // SHORT, main.classes + main.steps))
+    asked = {"longer": (model, work, longer), "float64": (*_exact(model, work), short)}
+    after = {name: search(one, part, norm, plan)[0].radius for name, (one, part, plan) in asked.items()}
+    return [_probe(name, norm, {"before": before, "after": radius}, {"search": asdict(asked[name][2])}) for name, radius in after.items()]
+
+
+def _exact(model: nn.Module, work: Work) -> tuple[nn.Module, Work]:
+    """The model with logits of size 1, in float64 with its images where it lets itself be copied and computes so."""
+    try:
+        double, part = deepcopy(model).double(), replace(work, batch=Batch(work.batch.images.double(), work.batch.labels))
+        return Scaled(double, 1 / _size(double, part)), part
+    except (RuntimeError, TypeError, InputError):
+        return Scaled(model, 1 / _size(model, work)), work
+
+
+def _size(model: nn.Module, work: Work) -> float:
+    """Standard deviation of the logits over the classes, of the median image; 1 where they do not differ."""
+    size = float(_logits(model, work.batch.images, work.batch_size).std(1).median())
+    return size if 0 < size < float("inf") else 1.0
+
+
+def _fooled(model: nn.Module, work: Work, images: Tensor) -> Tensor:
+    return ~right(_logits(model, images, work.batch_size), work.batch.labels)
+
+
+def _logits(model: nn.Module, images: Tensor, size: int) -> Tensor:
+    return torch.cat([logits for _, logits in outputs(model, images, size)])
+
+
+def _ascent(model: nn.Module, work: Work, images: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    """Gradients and losses at `images`, which belong to those of `work`."""
+    parts = [
+        ascent(model, images[positions], part.batch.labels, loss)
+        for positions, part in ((torch.from_numpy(group), part) for group, part in work.chunks(np.arange(len(work))))
+    ]
+    return torch.cat([gradient for gradient, _, _ in parts]), torch.cat([losses for _, _, losses in parts])
+
+
+def _reach(images: Tensor, norm: Norm) -> Tensor:
+    """Length (N,) of the longest perturbation that leaves each image in the box."""
+    return distances((images < 0.5).to(images), images, norm)
+
+
+def _probe(name: str, norm: str, telemetry: Mapping[str, np.ndarray | Tensor], described: dict[str, Any] | None = None) -> Record:
+    seen = {key: (values.cpu().numpy() if isinstance(values, Tensor) else values).astype(np.float32) for key, values in telemetry.items()}
+    count = len(next(iter(seen.values())))
+    return Record(PROBE, name, norm, 0.0, "worst", np.ones((1, count), bool), described or {}, seen)

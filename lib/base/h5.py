@@ -26,6 +26,7 @@ from lib.base.errors import InputError, require
 
 SCHEMA_VERSION = 1
 NUMBERS = "iufb"
+FORMER = {"outcomes": "radii", "outcomes_part": "radii_part"}  # kinds of earlier versions, and what stands in their place
 WITHOUT_DIGEST = ("maps", "images", "published outcomes")  # the last are kept in Git, and written by earlier versions
 Value = TypeVar("Value", str, int, float)
 _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
@@ -217,7 +218,8 @@ def _digests(path: Path) -> tuple[int, str, str]:
 
 def _check(file: h5py.File, path: Path, kind: str, version: int) -> None:
     found = attribute(file, "kind", path) if "kind" in file.attrs else None
-    require(found == kind, f"expected a {kind} file at {path}, found kind {found!r}")
+    former = " of an earlier version; make it anew" if kind == FORMER.get(str(found)) else ""
+    require(found == kind, f"expected a {kind} file at {path}, found kind {found!r}{former}")
     other = attribute(file, "schema_version", path, int)
     advice = "; it needs a newer version of this project" if other > version else "; make it anew"
     require(other == version, f"{path} has schema version {other}, this code reads {version}{advice}")
@@ -246,7 +248,7 @@ def _require_plain(node: h5py.Group | h5py.Dataset | h5py.Datatype, where: str) 
     require(not isinstance(node, h5py.Datatype), f"{where} is a named type, expected numbers")
     if isinstance(node, h5py.Dataset):
         require(not node.is_virtual and not node.external, f"{where} keeps its data in other files, expected them in this one")
-        require(node.dtype.kind in NUMBERS and node.dtype.subdtype is None, f"{where} holds {node.dtype}, expected plain numbers")
+        require(node.dtype.kind in NUMBERS + "S" and node.dtype.subdtype is None, f"{where} holds {node.dtype}, expected plain numbers")
         require(h5py.check_ref_dtype(node.dtype) is None, f"{where} holds references, expected plain numbers")
     for name in node.attrs:
         kind = node.attrs.get_id(name).dtype

@@ -37,6 +37,16 @@ def document() -> dict:
 
 
 @contextmanager
+def replaced(path: Path) -> Iterator[None]:
+    """Inside, the sections are those of the YAML file at `path`, for whoever asks in this process."""
+    _changed.append(parsed(path.resolve()))
+    try:
+        yield
+    finally:
+        _changed.pop()
+
+
+@contextmanager
 def changed(changes: dict[str, Any]) -> Iterator[None]:
     """Inside, params.yaml reads as if these keys had these values, for whoever asks in this process; new last keys are allowed.
 

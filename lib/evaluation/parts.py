@@ -1,12 +1,12 @@
-"""Evaluations shared out: the images that a suite attacks are cut into batches, each attacked on its own, and a part is some of them.
+"""Evaluations shared out: the images that are attacked are cut into batches, each attacked on its own, and a part is some of them.
 
 What is found on an image depends on the images beside it: by rounding, and in AutoAttack by its draws. So the images of a batch stay among
-themselves from a suite's first attack to its last, whoever runs it, and parts that are merged give the bytes of one evaluation. A part is a
+themselves from the first attack to the last, whoever runs it, and parts that are merged give the bytes of one evaluation. A part is a
 file of another kind than outcomes: nothing takes it for a whole.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,13 +15,14 @@ import numpy as np
 from lib.base import h5, json_text
 from lib.base.errors import require
 from lib.evaluation import outcome_file
-from lib.evaluation.outcome_file import Outcomes, Record
+from lib.evaluation.outcome_file import Outcomes, Radius, Record
+from lib.evaluation.threats import Norm
 from lib.portions import portion
 
-KIND = "outcomes_part"
+KIND = "radii_part"
 
-# Positions of the images that were attacked, and what was found there, in records of all images.
-Piece = tuple[np.ndarray, Sequence[Record]]
+# Positions of the images that were attacked, and what was found there, as outcomes of all images.
+Piece = tuple[np.ndarray, Outcomes]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Part:
     """Batches `first` up to `last`, which is not among them, of `total`; each has `size` images that the model classifies correctly, the
     last may have fewer.
 
-    `common` is what has to be the same in all parts: the weights' digest, the suite's settings, the threat models, section
+    `common` is what has to be the same in all parts: the weights' digest, the attacks' settings, the threat models, section
     `evaluation`, the kind of device and torch.
     """
 
@@ -54,22 +55,36 @@ def part(images: int, size: int, index: int, count: int, common: dict | None = N
     return Part(batches.start, batches.stop, total, size, common or {})
 
 
-def joined(pieces: Iterable[Piece]) -> tuple[Record, ...]:
-    """One record of all images from those of several pieces; one that a piece lacks was not asked of its images."""
-    found: dict[tuple, Record] = {}
-    for positions, records in pieces:
-        for record in records:
+def joined(pieces: Sequence[Piece]) -> Outcomes:
+    """The outcomes of several pieces as those of one; a record that a piece lacks was not asked of its images."""
+    whole = pieces[0][1]
+    records: dict[tuple, Record] = {}
+    known: dict[Norm, Radius] = dict(whole.radii)
+    for positions, piece in pieces:
+        for record in piece.records:
             key = (record.semantics, record.attack, record.norm, record.epsilon)
-            found[key] = _put(found[key], record, positions) if key in found else record
-    return tuple(found.values())
+            records[key] = _put(records[key], record, positions) if key in records else record
+        for norm, found in piece.radii.items():
+            length, found_by = known[norm].radius.copy(), known[norm].found_by.copy()
+            length[positions], found_by[positions] = found.radius[positions], found.found_by[positions]
+            known[norm] = Radius(length, found_by, _placed(known[norm].telemetry, found.telemetry, positions))
+    return replace(whole, radii=known, records=tuple(records.values()))
 
 
 def _put(record: Record, other: Record, positions: np.ndarray) -> Record:
-    correct, telemetry = record.correct.copy(), {name: values.copy() for name, values in record.telemetry.items()}
+    correct = record.correct.copy()
     correct[:, positions] = other.correct[:, positions]
-    for name, values in telemetry.items():
-        values[positions] = other.telemetry[name][positions]
-    return replace(record, correct=correct, telemetry=telemetry)
+    asked = None if record.asked is None else record.asked.copy()
+    if asked is not None and other.asked is not None:
+        asked[positions] = other.asked[positions]
+    return replace(record, correct=correct, asked=asked, telemetry=_placed(record.telemetry, other.telemetry, positions))
+
+
+def _placed(telemetry: dict[str, np.ndarray], other: dict[str, np.ndarray], positions: np.ndarray) -> dict[str, np.ndarray]:
+    found = {name: values.copy() for name, values in telemetry.items()}
+    for name, values in found.items():
+        values[positions] = other[name][positions]
+    return found
 
 
 def write(path: Path, found: Outcomes, place: Part) -> None:
@@ -103,7 +118,7 @@ def merge(paths: Sequence[Path], out: Path) -> Outcomes:
         )
         batch = place.last
     require(batch == start.total, f"the parts must hold all {start.total} batches, the last is {found[-1][0]} with {_span(found[-1][2])}")
-    result = replace(whole, records=joined((place.positions(whole.clean), outcomes.records) for _, outcomes, place in found))
+    result = joined([(place.positions(whole.clean), outcomes) for _, outcomes, place in found])
     outcome_file.write(out, result)
     return result
 
@@ -120,6 +135,6 @@ def _require_same(first: tuple[Path, Outcomes, Part], second: tuple[Path, Outcom
 
 def _told(outcomes: Outcomes, place: Part) -> dict:
     """What all parts of one evaluation have in common."""
-    known = {name: getattr(outcomes, name) for name in ("dataset", "row", "seed", "suite", "images_digest")}
+    known = {name: getattr(outcomes, name) for name in ("dataset", "row", "seed", "images_digest", "settings")}
     known |= {"images": outcomes.rows.tolist(), "labels": outcomes.labels.tolist(), **place.common}
     return known | {"which images are classified correctly": outcomes.clean.tolist(), "batches": (place.total, place.size)}

@@ -1,4 +1,4 @@
-"""What a suite attacks, and how its records become those of all images."""
+"""What is attacked, and how records of some images become those of all."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lib.base.errors import require
 from lib.base.image_file import Split
-from lib.evaluation.outcome_file import Record
+from lib.evaluation.outcome_file import PROBE, Record
 from lib.network.batches import Batch, on_device
 
 
@@ -27,10 +27,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Work:
-    """What a suite attacks: images that the model classifies correctly, and at most how many of them at a time.
+    """What is attacked: images that the model classifies correctly, and at most how many of them at a time.
 
     `rows` (N,) are the images' numbers in the split, which every random draw belongs to. `is_first` says whether none was attacked before
-    them: where a suite asks for the first images only, later ones may be asked for nothing.
+    them: an attack that is for the first images only may leave out later ones.
     """
 
     batch: Batch
@@ -99,13 +99,13 @@ def first(work: Work, images: int) -> np.ndarray:
 
 
 def scattered(record: Record, asked: np.ndarray) -> Record:
-    """A record of the images in `asked`, (N,) bool, as one of all N images of a suite's work; its settings say how many `images`."""
+    """A record of the images in `asked`, (N,) bool, as one of all N images of a batch; its settings say how many `images`."""
     return replace(_placed(record, np.flatnonzero(asked), len(asked)), asked=asked)
 
 
 def spread(record: Record, positions: np.ndarray, count: int) -> Record:
-    """A record of the images at `positions` as one of all `count` images; the others were misclassified as they are."""
-    return replace(_placed(record, positions, count), asked=_asked(record, count))
+    """A record of the images at `positions` as one of all `count` images; the others were misclassified as they are, or are elsewhere."""
+    return replace(_placed(record, positions, count), asked=_asked(record, positions, count))
 
 
 def _placed(record: Record, positions: np.ndarray, count: int) -> Record:
@@ -115,9 +115,13 @@ def _placed(record: Record, positions: np.ndarray, count: int) -> Record:
     return replace(record, correct=correct, telemetry=telemetry)
 
 
-def _asked(record: Record, count: int) -> np.ndarray | None:
-    """A suite sees only those of the first images that are classified correctly; the others among them were asked for as well."""
-    return None if record.asked is None else np.arange(count) < record.settings["images"]
+def _asked(record: Record, positions: np.ndarray, count: int) -> np.ndarray | None:
+    """Probes are for the first images: those among them that are misclassified as they are were asked for as well."""
+    if record.asked is None:
+        return None
+    asked = np.arange(count) < record.settings["images"] if record.semantics == PROBE else np.zeros(count, bool)
+    asked[positions] = record.asked
+    return asked
 
 
 def _filled(noticed: np.ndarray, positions: np.ndarray, count: int) -> np.ndarray:

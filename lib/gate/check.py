@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["pass", "warn", "fail", "info", "not measured"]
+About = Literal["all", "radius", "paper"]  # every figure, the robust radii and what follows from them, the columns of the paper's attack
 SEVERITY: dict[Verdict, int] = {"info": 0, "pass": 1, "not measured": 2, "warn": 3, "fail": 4}
 LOUD: tuple[Verdict, ...] = ("fail", "warn")
 _ROUNDING = 1e-9
@@ -34,11 +35,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Rule:
-    """A check before it is asked: its name, the unit of its value, and its rule in words."""
+    """A check before it is asked: its name, the unit of its value, its rule in words, and which figures a failure puts in doubt."""
 
     id: str
     name: str
     unit: str
+    about: About
     rule: str
 
     def check(self, parts: Sequence[Part | None], missing: Sequence[str] = ()) -> Check:

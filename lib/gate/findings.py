@@ -1,63 +1,87 @@
-"""The records of one model and seed, from however many suites, by what they are and where they were measured."""
+"""What was found on one model and seed, from however many files: radii by norm, records by what they are and where they were measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 import numpy as np
 
 from lib.base.errors import require
-from lib.columns import Column
-from lib.evaluation.outcome_file import Outcomes, Record
+from lib.columns import NORMS, Column
+from lib.evaluation.outcome_file import Outcomes, Radius, Record
+from lib.evaluation.threats import Norm
 
 Place = tuple[str, float]  # norm and radius
+CLEARLY = 0.95  # an attack that finds less than this share of the search's radius has found what the search missed
+BLACK_BOX = ("from ", "autoattack square")
+PAPER = ("paper",)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All records of one model on the same n images: `rows` are their numbers in the split, `labels` their classes (n,)."""
+    """All that was found on one model on the same n images: `rows` are their numbers in the split, `labels` their classes (n,).
+
+    `radii` are the shortest of all attacks; the telemetry `searched` (n,) is what the search had found before any other attack was asked.
+    """
 
     dataset: str
     rows: np.ndarray
     labels: np.ndarray
     clean: np.ndarray
+    radii: dict[Norm, Radius]
     records: tuple[Record, ...]
 
     @staticmethod
     def of(outcomes: Sequence[Outcomes]) -> "Findings":
-        """Put the suites of one model together; one of fewer images counts as not asked on the others.
+        """Put the files of one model together; one of fewer images counts as not asked on the others.
 
         Raises:
             InputError: they are not of one row and seed, or not on the same images.
         """
-        require(len(outcomes) > 0, "the gate needs at least one suite's outcomes, got none")
+        require(len(outcomes) > 0, "the gate needs at least one evaluation's outcomes, got none")
         whole = max(outcomes, key=lambda one: len(one.rows))
         for other in outcomes:
             names = [f"{one.row} of seed {one.seed} on images {one.images_digest[:12]}" for one in (whole, other)]
             same = names[0] == names[1] and np.array_equal(whole.rows[: len(other.rows)], other.rows)
             require(same, f"the gate judges one model on one set of images, got {names[0]} and {names[1]}")
         records = tuple(_filled(record, len(whole.rows)) for one in outcomes for record in one.records)
-        return Findings(whole.dataset, whole.rows, whole.labels, whole.clean, records)
+        return Findings(whole.dataset, whole.rows, whole.labels, whole.clean, _shortest(outcomes), records)
 
-    def at(self, semantics: str, attack: str) -> dict[Place, Record]:
-        """The records of one attack by place, in ascending radius; `attack` may be a pattern such as `pgd*`."""
-        chosen = [record for record in self.records if record.semantics == semantics and fnmatchcase(record.attack, attack)]
+    def at(self, semantics: str) -> dict[Place, Record]:
+        """The records of one attack by place, in ascending radius."""
+        chosen = [record for record in self.records if record.semantics == semantics]
         return {(record.norm, record.epsilon): record for record in sorted(chosen, key=lambda one: (one.norm, one.epsilon))}
 
-    def probe(self, name: str) -> dict[Place, Record]:
-        """The records of one probe by place."""
-        return self.at("probe", name)
+    def probe(self, name: str) -> dict[str, Record]:
+        """The records of one probe by norm; "none" where it has none."""
+        return {record.norm: record for record in self.records if (record.semantics, record.attack) == ("probe", name)}
 
-    @property
-    def probed(self) -> list[Place]:
-        """Where the attacks were probed: every place at which some probe of an attack was recorded."""
-        found = {(record.norm, record.epsilon) for record in self.records if record.semantics == "probe" and record.norm != "none"}
-        return sorted(found)
+    def beaten(self, norm: Norm, *names: str) -> np.ndarray:
+        """The images (n,) bool on which an attack whose name begins so found something clearly shorter than the search."""
+        found = self.radii[norm]
+        return named(found, names) & (found.radius < CLEARLY * searched(found))
 
-    def asked(self, *records: Record) -> np.ndarray:
-        """The images (n,) bool on which all of these attacks were tried; those that are misclassified as they are count as tried."""
-        masks = [record.asked for record in records if record.asked is not None]
-        return np.logical_and.reduce(masks) if masks else np.ones(len(self.rows), bool)
+
+def searched(found: Radius) -> np.ndarray:
+    """The radii (n,) that the search had found; those of all attacks where that was not kept.
+
+    An image that the search was not asked about, because it is misclassified as it is, has the radius 0.
+    """
+    alone = found.telemetry.get("searched", found.radius)
+    return np.asarray(np.where(np.isnan(alone), found.radius, alone))
+
+
+def named(found: Radius, names: Sequence[str]) -> np.ndarray:
+    """The images (n,) bool whose radius was found by an attack whose name begins so."""
+    return np.array([str(name).startswith(tuple(names)) for name in found.found_by], bool)
+
+
+def _shortest(outcomes: Sequence[Outcomes]) -> dict[Norm, Radius]:
+    """Of every norm the shortest of all files, with the telemetry of the first that has radii."""
+    radii: dict[Norm, list[Radius]] = {}
+    for one in outcomes:
+        for norm, found in one.radii.items():
+            radii.setdefault(norm, []).append(found)
+    return {norm: first.shortened(others) for norm, (first, *others) in radii.items()}
 
 
 def _filled(record: Record, n: int) -> Record:
@@ -71,9 +95,15 @@ def _filled(record: Record, n: int) -> Record:
     return replace(record, correct=correct, telemetry=telemetry, asked=np.pad(asked, (0, more)))
 
 
-def standing(record: Record, images: np.ndarray) -> float:
-    """How many of the images (n,) bool stand; a fraction where runs are averaged."""
-    return float(record.per_image[images].sum())
+def shortening(before: np.ndarray, after: np.ndarray) -> float:
+    """By how many percent the mean of radii (m,) falls from `before` to `after`, where that is shorter; NaN entries were not asked.
+
+    >>> shortening(np.array([1.0, 3.0]), np.array([0.5, 4.0]))
+    12.5
+    """
+    asked = ~(np.isnan(before) | np.isnan(after))
+    total = float(before[asked].sum(dtype=float))
+    return 100 * (1 - float(np.minimum(before, after)[asked].sum(dtype=float)) / total) if total > 0 else 0.0
 
 
 def words(place: Place) -> str:
@@ -83,3 +113,12 @@ def words(place: Place) -> str:
     'L∞ 8/255'
     """
     return Column("", "", *place).threat
+
+
+def called(norm: str) -> str:
+    """A norm in words.
+
+    >>> called("linf")
+    'L∞'
+    """
+    return NORMS.get(norm, norm)

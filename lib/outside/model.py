@@ -1,4 +1,4 @@
-"""Any torch model as one that the attack suites can be run on: asked what it is, refused or remarked on."""
+"""Any torch model as one that can be attacked: asked what it is, refused or remarked on."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from lib.attacks import autoattack
 from lib.attacks.probes import CHANGE, change
 from lib.base.errors import require
 from lib.base.image_file import Split
+from lib.evaluation.outcomes import Settings
 from lib.network.batches import on_device
 from lib.network.model_state import evaluating
 from lib.outside.foreign import blamed
@@ -38,16 +38,14 @@ class Accepted:
     classes: int
     remarks: tuple[str, ...]
 
-    def require_classes(self, settings: dict[str, Any]) -> None:
-        """Raise `InputError` where a suite or a part of one needs more classes than the model has; `settings` are those of each suite."""
-        for key, entry in settings.items():
-            for place, part in {key: entry, **{f"{key}.{name}": part for name, part in vars(entry).items()}}.items():
-                if isinstance(part, autoattack.Settings):
-                    part.require_classes(self.classes, f"attacks.{place}.attacks")
+    def require_classes(self, settings: Settings) -> None:
+        """Raise `InputError` where the referee needs more classes than the model has."""
+        if settings.referee:
+            settings.referee.require_classes(self.classes, "attacks.referee.attacks")
 
 
 class Adapted(nn.Module):
-    """`model` as the suites call it: its images come in the floating-point type and the memory order of its parameters, as a copy.
+    """`model` as the attacks call it: its images come in the floating-point type and the memory order of its parameters, as a copy.
 
     Our own batches are float32 in channels-last order, in which a model that calls `view` on its images fails, and they are wanted again
     by who asks, while a model may change its own in place. Whatever it raises is an `InputError`: these images it could not take.

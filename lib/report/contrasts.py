@@ -15,7 +15,7 @@ import pandas as pd
 from lib import crossed
 from lib.columns import NORMS, Column, at_threat, radius
 from lib.crossed import Contrast
-from lib.evaluation.threats import in_tables, threats
+from lib.evaluation.threats import threats
 from lib.report.families import Family, families, permuted_targets, teacher_targets, trained_by
 from lib.report.published_folder import Published
 from lib.report.results import Evidence, in_both, labels
@@ -242,7 +242,7 @@ def _permuted(rows: dict[str, Row], shown: list[str], document: dict | None) -> 
 
 def _columns(evidence: Evidence, where: Where) -> list[Column]:
     """The columns of the paper's and the strict attack at the threat models that `where` stands for."""
-    table: list[tuple[str, float]] = [(threat.norm, threat.epsilon) for threat in in_tables(threats("table"))]
+    table: list[tuple[str, float]] = [(threat.norm, threat.epsilon) for threat in threats("table")]
     asked = {
         "headline": [(headline().norm, headline().epsilon)],
         "table": table,

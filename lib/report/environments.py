@@ -9,6 +9,7 @@ import pandas as pd
 
 from lib.base import environment, params
 from lib.base.environment import Environment
+from lib.evaluation.outcome_file import PAPER
 from lib.report import grid
 from lib.report.families import permuted_targets, teacher_targets
 from lib.report.results import Evidence, labels
@@ -72,7 +73,7 @@ def targets(seed: int, name: str) -> str:
 
 
 def outcomes(place: grid.Place) -> str:
-    """The path of one suite's outcomes."""
+    """The path of one attack's outcomes."""
     return f"results/attacks/{grid.name(place)}"
 
 
@@ -97,11 +98,12 @@ def to_frame(records: Records) -> pd.DataFrame:
 
 def of_accuracies(evidence: Evidence, records: Records) -> pd.Series:
     """For each line of `evidence.accuracies` the id of the environment in which the attack was run."""
-    known: dict[tuple[str, int, str, str], str] = {}
+    known: dict[tuple[str, int, str], str] = {}
     names = labels(evidence.rows)
     for one in evidence.outcomes:
-        path = transfer(one.seed) if one.suite == grid.TRANSFER else outcomes((one.seed, one.row, one.suite))
-        for kind in [("", "clean"), *((record.semantics, record.attack) for record in one.records)]:
-            known.setdefault((names[one.row], one.seed, *kind), records[path].id)
-    keys = zip(*(evidence.accuracies[column] for column in ("technique", "seed", "semantics", "attack")))
+        what = grid.what(one)
+        path = transfer(one.seed) if what == grid.TRANSFER else outcomes((one.seed, one.row, what))
+        for semantics in ["", PAPER, "strict"] if what == grid.EVALUATION else [what]:
+            known[names[one.row], one.seed, semantics] = records[path].id
+    keys = zip(*(evidence.accuracies[column] for column in ("technique", "seed", "semantics")))
     return pd.Series([known[key] for key in keys], index=evidence.accuracies.index)

@@ -5,10 +5,12 @@ from lib.columns import Column
 from lib.report.families import is_robust, teacher_targets
 
 DATASETS = {"mnist5k": "5,000 digits of MNIST", "mnist": "MNIST", "cifar10": "CIFAR-10"}
+STANDARD = {"iterations": 100, "targets": 9, "queries": 5000}  # AutoAttack's own
 ATTACKS = {
     "paper": "the attack that the authors ran: gradient steps on the cross-entropy; the last step counts, and a mean over runs",
-    "strict": "the shortest perturbation that any attack found: an image falls at every radius beyond it",
+    "strict": "a search for the shortest perturbation that fools the network, image by image; an image falls if it is no longer than that",
 }
+TOGETHER = "an image counts only if none of these fools it, nor AutoAttack, nor an image made on another network"
 
 
 def dataset(name: str) -> str:
@@ -18,7 +20,15 @@ def dataset(name: str) -> str:
 
 def attacks(columns: dict[str, Column]) -> list[tuple[str, str]]:
     """Each attack in a line."""
-    return [(columns[name].called, words) for name, words in ATTACKS.items() if name in columns]
+    return [*((columns[name].called, words) for name, words in ATTACKS.items() if name in columns), ("all attacks together", TOGETHER)]
+
+
+def shortened() -> str:
+    """What AutoAttack was cut down to: `30 iterations, 3 targets, 200 queries`; nothing where it was not run, or in full."""
+    settings = params.value("attacks", "referee")
+    if settings is None or all(settings[name] == value for name, value in STANDARD.items()):
+        return ""
+    return f"{settings['iterations']} iterations, {settings['targets']} targets, {settings['queries']} queries"
 
 
 def radius(column: Column) -> str:

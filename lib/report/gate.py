@@ -19,7 +19,7 @@ SYMBOLS: dict[Verdict, str] = {"pass": "✓", "warn": "!", "fail": "✗", "info"
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the tables: its key, what it is called, and the sixteen checks of each seed."""
+    """One row of the tables: its key, what it is called, and the checks of each seed."""
 
     row: str
     technique: str
@@ -76,12 +76,12 @@ class Gate:
 
     @property
     def names(self) -> list[tuple[str, str, str]]:
-        """Number, name and rule of the sixteen checks."""
+        """Number, name and rule of every check."""
         return [(rule.id, rule.name, rule.rule) for rule in RULES.values()]
 
     @property
     def table(self) -> list[tuple[Line, list[Cell]]]:
-        """Every row with its sixteen cells."""
+        """Every row with its cells."""
         return [(line, [line.cell(index) for index in range(len(RULES))]) for line in self.lines]
 
     @property

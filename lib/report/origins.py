@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from lib.base import params
 from lib.base.environment import Environment
-from lib.report import environments
+from lib.report import environments, grid
 from lib.report.environments import FIELDS, Records
 from lib.report.families import permuted_targets, teacher_targets
 from lib.report.results import Evidence, labels
@@ -131,7 +131,7 @@ def _paths(step: str, row: str, seed: int) -> list[str]:
     if step == "training":
         return [environments.model(seed, row)]
     if step == "evaluation":
-        return [environments.outcomes((seed, row, suite)) for suite in params.value("attacks")]
+        return [environments.outcomes((seed, row, attack)) for attack in (grid.EVALUATION, *params.value("own_attacks"))]
     if row not in params.value("ir"):
         return []
     source = next(iter(permuted_targets())) if row in permuted_targets() else row

@@ -53,7 +53,7 @@ class Parts:
 def render(evidence: Evidence, train_images: int, judged: Judged, parts: Parts) -> str:
     """The page as text."""
     columns = headline_columns(evidence)
-    believed = gate_words.sentences(judged.gate, False)
+    believed = gate_words.sentences(judged.gate)
     measured = {name: column.called for name, column in columns.items()}
     known = {
         "dataset": explained.dataset(evidence.dataset),
@@ -93,6 +93,8 @@ def _sections(evidence: Evidence, judged: Judged, believed: list[str]) -> dict[s
         "reference": explained.reference(),
         "radius": explained.radius(headline_column(evidence)),
         "attack_words": explained.attacks(headline_columns(evidence)),
+        "short": explained.shortened(),
+        "referee": params.value("attacks", "referee") is not None,
         "table": judged.table,
         "black": judged.black,
         "gate": gate.to_html(judged.gate),
@@ -130,12 +132,12 @@ def _scale(evidence: Evidence, train_images: int) -> list[tuple[str, str]]:
 
 
 def _attacks() -> list[tuple[str, str]]:
-    """Each suite, or each part of one that has parts, and the transfer attacks, with the settings that params.yaml has."""
-    found: dict[str, dict] = {}
-    for suite, settings in (params.value("attacks") | {"transfer": params.value("transfer")}).items():
-        parts = {part: entry for part, entry in (settings or {}).items() if isinstance(entry, dict) and suite == "together"}
-        found |= parts or {suite: settings or {}}
-    return [(name, "; ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in found[name].items())) for name in found]
+    """Each attack with the settings that params.yaml has."""
+    attacks, transfer = params.value("attacks") | params.value("own_attacks"), {"transfer": params.value("transfer")}
+    return [
+        (name, "; ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in (settings or {}).items()))
+        for name, settings in (attacks | transfer).items()
+    ]
 
 
 def _plain(value: object) -> str:

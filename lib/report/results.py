@@ -1,7 +1,7 @@
 """The measurements on disk: every accuracy as a line of a data frame, every image's outcome as an array, every network's gradients."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,23 +14,26 @@ from lib.base.errors import require
 from lib.base.image_file import Split
 from lib.columns import CLEAN, Column
 from lib.evaluation import outcome_file
-from lib.evaluation.outcome_file import Outcomes, Record
+from lib.evaluation.outcome_file import NORMS, PAPER, TRANSFER, Outcomes, Radius, Record
+from lib.evaluation.threats import Norm, Threat, threats
 from lib.gradient_file import Gradients
 from lib.report import grid
 from lib.report.rows import Row, rows, seeds
 
 COLUMNS = ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsilon", "accuracy", "n"]
+CURVE = 12  # steps of a security curve, at most
 
 
 @dataclass(frozen=True)
 class Evidence:
     """Everything measured: `accuracies` with `COLUMNS`, without the probes; `gradients` with row, seed, label_norm, other_norm,
     cosine_reference and cosine_target; `examples`, the gradients kept as maps of the first seed, whose train rows are `example_rows`;
-    `outcomes`, all files, each with the same n test images (those that a transfer attack was not shown are not `asked`).
+    `outcomes`, all files: of the evaluation, of your own attacks, and of transfer attacks, which may be of other first images.
 
-    `per_seed`, of each technique and column (`CLEAN` and probes among them) and then of each seed, is how far every test image counts
-    as correct, (n,) in [0, 1], and NaN where the attack was not tried on it. What compares two of these must leave out the images that
-    are NaN in either: `in_both` says which remain.
+    `per_seed`, of each technique and column (`CLEAN` and all radii of the security curves among them) and then of each seed, is how far
+    every test image counts as correct, (n,) in [0, 1], and NaN where the attack was not tried on it. What compares two of these must leave
+    out the images that are NaN in either: `in_both` says which remain. `radii`, of each row and norm, is the shortest perturbation that any
+    attack found, (seeds, n); where none did, the longest that the box allows.
     """
 
     dataset: str
@@ -62,14 +65,15 @@ def read(attacks: Path, transfer: Path, gradients: Path, test: Split) -> Evidenc
     shown = [_outcomes(transfer, place, test.dataset) for place in grid.shown()]
     for group in (outcomes, shown):
         grid.require_same_images(group, test)
-    outcomes += [_on_all_images(found, outcomes) for found in shown]
+    count = len(outcomes[0].rows)
+    found = [(one, [_fitted(record, count) for record in records(one, threats(rows()[one.row].threats))]) for one in (*outcomes, *shown)]
     measured = [_gradients(gradients / f"{seed}.h5", seed) for seed in seeds()]
     frame = pd.concat([_norms(seed, models) for seed, (_, models) in zip(seeds(), measured)], ignore_index=True)
     example_rows, models = measured[0]
     examples = {row: model.maps for row, model in models.items()}
-    return Evidence(
-        test.dataset, rows(), seeds(), _accuracies(outcomes), frame, examples, example_rows, _per_seed(outcomes), tuple(outcomes)
-    )
+    per_seed = _per_seed(found, _steps(outcomes))
+    every = (*outcomes, *shown)
+    return Evidence(test.dataset, rows(), seeds(), _accuracies(found), frame, examples, example_rows, per_seed, every, _radii(every))
 
 
 def labels(found: dict[str, Row]) -> dict[str, str]:
@@ -94,35 +98,48 @@ def _outcomes(folder: Path, place: grid.Place, dataset: str) -> Outcomes:
     return found
 
 
-def _on_all_images(found: Outcomes, others: Iterable[Outcomes]) -> Outcomes:
-    """Outcomes on the first m images as outcomes on the n that the other suites of the same network were run on."""
-    other = next(one for one in others if (one.seed, one.row) == (found.seed, found.row))
-    count, kept = len(other.rows), min(len(other.rows), len(found.rows))
-    clean = np.concatenate([found.clean[:kept], other.clean[kept:]])
-    records = tuple(_fitted(record, kept, count) for record in found.records)
-    return replace(found, rows=other.rows, labels=other.labels, clean=clean, records=records)
+def records(found: Outcomes, listed: Sequence[Threat]) -> list[Record]:
+    """What has columns or lines of tables: every attack in these threat models; those whose radii are known, by comparison."""
+    attack = grid.what(found)
+    if attack == TRANSFER:
+        return [record for threat in listed for record in found.transfer(threat.norm, threat.epsilon)]
+    strict = [found.strict(threat.norm, threat.epsilon) for threat in listed]
+    if attack != grid.EVALUATION:
+        return [replace(record, semantics=attack, attack=attack) for record in strict]
+    return [record for record in found.records if record.semantics == PAPER] + strict
 
 
-def _fitted(record: Record, kept: int, count: int) -> Record:
-    """The first `kept` images of a record, as one of `count` images of which the others were not asked."""
+def together(outcomes: Sequence[Outcomes], norm: Norm) -> Radius:
+    """The shortest radius that any attack found on one network, image by image; the evaluation's own outcomes come first."""
+    first, *others = outcomes
+    return first.radii[norm].shortened(other.radii[norm] for other in others)
+
+
+def _radii(outcomes: Sequence[Outcomes]) -> dict[tuple[str, str], np.ndarray]:
+    networks = {row: [[one for one in outcomes if (one.row, one.seed) == (row, seed)] for seed in seeds()] for row in rows()}
+    return {(row, norm): np.stack([together(one, norm).capped for one in mine]) for row, mine in networks.items() for norm in NORMS}
+
+
+def _fitted(record: Record, count: int) -> Record:
+    """A record of the first images as one of the first `count`, which may be fewer; the others were not asked."""
+    kept = min(record.correct.shape[1], count)
     missing = count - kept
+    if missing == 0 and kept == record.correct.shape[1]:
+        return record
     correct = np.pad(record.correct[:, :kept], [(0, 0), (0, missing)])
-    asked = np.ones(kept, bool) if record.asked is None else record.asked[:kept]
-    telemetry = {name: np.pad(seen[:kept], (0, missing), constant_values=np.nan) for name, seen in record.telemetry.items()}
-    return replace(record, correct=correct, telemetry=telemetry, asked=np.pad(asked, (0, missing)))
+    return replace(record, correct=correct, telemetry={}, asked=np.arange(count) < kept)
 
 
-def _accuracies(outcomes: list[Outcomes]) -> pd.DataFrame:
+def _accuracies(found: list[tuple[Outcomes, list[Record]]]) -> pd.DataFrame:
     names, lines, known = labels(rows()), [], set()
-    for found in outcomes:
-        start = (found.dataset, names[found.row], found.seed)
+    for one, records in found:
+        start = (one.dataset, names[one.row], one.seed)
         if start not in known:
             known.add(start)
-            lines.append((*start, "", "clean", "", np.nan, float(found.clean.mean()), len(found.rows)))
-        for record in found.records:
-            if record.semantics != "probe":
-                count = len(found.rows) if record.asked is None else int(record.asked.sum())
-                lines.append((*start, record.semantics, record.attack, record.norm, record.epsilon, record.accuracy, count))
+            lines.append((*start, "", "clean", "", np.nan, float(one.clean.mean()), len(one.rows)))
+        for record in records:
+            count = record.correct.shape[1] if record.asked is None else int(record.asked.sum())
+            lines.append((*start, record.semantics, record.attack, record.norm, record.epsilon, record.accuracy, count))
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
@@ -131,16 +148,31 @@ def image_scores(record: Record) -> np.ndarray:
     return record.per_image if record.asked is None else np.where(record.asked, record.per_image, np.nan)
 
 
-def _per_seed(outcomes: list[Outcomes]) -> dict[tuple[str, Column], dict[int, np.ndarray]]:
-    names = labels(rows())
-    found: dict[tuple[str, Column], dict[int, np.ndarray]] = {}
-    for one in outcomes:
-        found.setdefault((names[one.row], CLEAN), {}).setdefault(one.seed, one.clean.astype(float))
-        for record in one.records:
-            column = Column(record.semantics, record.attack, record.norm, record.epsilon)
-            scores = image_scores(record)
-            found.setdefault((names[one.row], column), {})[one.seed] = scores
+def _steps(outcomes: list[Outcomes]) -> list[tuple[Norm, float]]:
+    """Radii between which the security curves are drawn: at most 12 a norm, up to the largest that was found."""
+    found: list[tuple[Norm, float]] = []
+    for norm in NORMS:
+        radii = np.concatenate([one.radii[norm].radius for one in outcomes if norm in one.radii])
+        largest = float(radii[np.isfinite(radii)].max(initial=0))
+        if largest > 0:
+            power = 10.0 ** np.floor(np.log10(largest / CURVE))
+            step = next(float(f"{factor * power:.6g}") for factor in (1, 2, 2.5, 5, 10) if factor * power * CURVE >= largest)
+            found += [(norm, float(f"{number * step:.6g}")) for number in range(1, int(np.ceil(largest / step - 1e-9)) + 1)]
     return found
+
+
+def _per_seed(
+    found: list[tuple[Outcomes, list[Record]]], steps: list[tuple[Norm, float]]
+) -> dict[tuple[str, Column], dict[int, np.ndarray]]:
+    names = labels(rows())
+    scores: dict[tuple[str, Column], dict[int, np.ndarray]] = {}
+    for one, records in found:
+        scores.setdefault((names[one.row], CLEAN), {}).setdefault(one.seed, one.clean.astype(float))
+        curve = [one.strict(*step) for step in steps] if grid.what(one) == grid.EVALUATION else []
+        for record in (*records, *curve):
+            column = Column(record.semantics, record.attack, record.norm, record.epsilon)
+            scores.setdefault((names[one.row], column), {})[one.seed] = image_scores(record)
+    return scores
 
 
 def _gradients(path: Path, seed: int) -> tuple[np.ndarray, dict[str, Gradients]]:

@@ -8,18 +8,18 @@ import pandas as pd
 from lib.base import params
 from lib.base.errors import require
 from lib.columns import CLEAN, Column, at_threat, in_columns, per_seed, radius
-from lib.evaluation.threats import in_tables, threats
+from lib.evaluation.threats import threats
 from lib.report.families import permuted_targets
-from lib.report.results import Evidence, labels
+from lib.report.results import Evidence, labels, together
 from lib.report.settings import FigureThreat
-from lib.report.worst_case import unbroken
+from lib.report.worst_case import of, unbroken
 
 
 def headline() -> FigureThreat:
     """`report.figure_threat`, which must be one of the paper's threat models in every list."""
     found = params.section(FigureThreat, "report", "figure_threat")
     for name in params.value("threats"):
-        known = [(threat.norm, threat.epsilon) for threat in in_tables(threats(name))]
+        known = [(threat.norm, threat.epsilon) for threat in threats(name)]
         require((found.norm, found.epsilon) in known, f"report.figure_threat {found.norm} {found.epsilon} is not in threats.{name}")
     return found
 
@@ -40,7 +40,7 @@ def headline_column(evidence: Evidence) -> Column:
 def summary(evidence: Evidence) -> dict[str, dict]:
     """Row -> clean accuracy, accuracy at the headline and at the first threat model of each other norm, gradients; seeds averaged.
 
-    `worst` is what no attack of any kind fooled (lib/report/worst_case.py), `auc` the area under the strict attack's curve.
+    `worst` is what no attack of any kind fooled (lib/report/worst_case.py), `mean_radius` the area under that security curve.
     """
     found, under_curve = {}, areas(evidence)
     for key, name in labels(evidence.rows).items():
@@ -49,8 +49,8 @@ def summary(evidence: Evidence) -> dict[str, dict]:
             for semantics, column in at_threat(evidence.accuracies, *threat).items():
                 entry.setdefault(semantics, {})[_key(*threat)] = _mean(evidence.accuracies, name, column)
             entry.setdefault("worst", {})[_key(*threat)] = round(float(unbroken(evidence, key, *threat).mean()), 4)
-        mine = under_curve[under_curve["technique"] == name].groupby("norm", sort=False)["area"].mean()
-        entry |= {"auc": {norm: round(float(area), 4) for norm, area in mine.items()}} if len(mine) else {}
+        mine = under_curve[under_curve["technique"] == name].groupby("norm", sort=False)["mean_radius"].mean()
+        entry |= {"mean_radius": {norm: round(float(area), 4) for norm, area in mine.items()}} if len(mine) else {}
         means = evidence.gradients[evidence.gradients["row"] == key].drop(columns=["row", "seed"]).mean()
         entry["label_norm"] = round(float(means["label_norm"]), 4)
         if not isnan(means["cosine_target"]):
@@ -74,19 +74,20 @@ def curves(evidence: Evidence) -> pd.DataFrame:
 
 
 def areas(evidence: Evidence) -> pd.DataFrame:
-    """The area under each security curve as one figure: accuracy under the strict attack, averaged over the radius.
+    """The area under each security curve: the mean robust radius over the images, under all attacks together.
 
-    Per row of the main table, seed and norm: the trapezoid rule over the radii measured, from 0 (clean) to the largest, divided by the
-    largest. As accuracy never rises with the radius (an image broken at one counts as broken at every larger one), the true mean
-    lies between `low`, where every interval has the accuracy at its end, and `high`, that at its start. Empty without a strict attack.
+    Per row of the main table, seed and norm; `unbounded` images, where nothing was found, count with the longest perturbation that the box
+    allows.
     """
     lines = []
-    strict = [kind for kind in in_columns(evidence.accuracies) if kind[0] == "strict"][:1]
-    for name in _shown(evidence).values():
-        for kind in strict:
-            for norm, columns in _radii(evidence, name, kind).items():
-                lines += [(name, *kind, norm, seed, *_area(evidence, name, columns, seed)) for seed in evidence.seeds]
-    return pd.DataFrame(lines, columns=["technique", "semantics", "attack", "norm", "seed", "largest_radius", "area", "low", "high"])
+    for key, name in _shown(evidence).items():
+        for seed in evidence.seeds:
+            mine = of(evidence, key, seed)
+            for norm in mine[0].radii:
+                found = together(mine, norm)
+                unbounded = int(np.isinf(found.radius).sum())
+                lines.append((name, norm, seed, round(float(found.capped.mean(dtype=float)), 6), unbounded, len(found.radius)))
+    return pd.DataFrame(lines, columns=["technique", "norm", "seed", "mean_radius", "unbounded", "n"])
 
 
 def permutation(evidence: Evidence) -> pd.DataFrame:
@@ -112,11 +113,11 @@ def _shown(evidence: Evidence) -> dict[str, str]:
 
 def _radii(evidence: Evidence, name: str, kind: tuple[str, str]) -> dict[str, list[Column]]:
     """Norm -> the columns that this attack was measured in on this row, by ascending radius."""
-    found: dict[str, list[Column]] = {threat.norm: [] for threat in threats("table")}
+    found: dict[str, list[Column]] = {}
     for technique, column in evidence.per_seed:
         if technique == name and (column.semantics, column.attack) == kind:
-            found[column.norm].append(column)
-    return {norm: sorted(columns, key=lambda column: column.epsilon) for norm, columns in found.items() if columns}
+            found.setdefault(column.norm, []).append(column)
+    return {norm: sorted(columns, key=lambda column: column.epsilon) for norm, columns in sorted(found.items())}
 
 
 def _start(evidence: Evidence, name: str, column: Column) -> float:
@@ -124,22 +125,11 @@ def _start(evidence: Evidence, name: str, column: Column) -> float:
     return float(evidence.per_image[name, CLEAN][~np.isnan(evidence.per_image[name, column])].mean())
 
 
-def _area(evidence: Evidence, name: str, columns: list[Column], seed: int) -> tuple[float, float, float, float]:
-    """The largest radius, and the mean accuracy over the radius: by the trapezoid rule, at least, at most."""
-    scores = [evidence.per_seed[name, column][seed] for column in [CLEAN, *columns]]
-    tried = ~np.isnan(scores).any(0)
-    values = np.array([score[tried].mean() for score in scores])
-    radii = np.array([0.0] + [column.epsilon for column in columns])
-    low, high = (values[1:] * np.diff(radii)).sum(), (values[:-1] * np.diff(radii)).sum()
-    middle, low, high = (round(float(area / radii[-1]), 6) for area in (np.trapezoid(values, radii), low, high))
-    return float(radii[-1]), middle, low, high
-
-
 def _summarised(name: str) -> list[tuple[str, float]]:
     """The headline threat model, and the first of every other norm."""
     found = headline()
     chosen = {found.norm: found.epsilon}
-    for threat in in_tables(threats(name)):
+    for threat in threats(name):
         chosen.setdefault(threat.norm, threat.epsilon)
     return list(chosen.items())
 

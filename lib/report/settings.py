@@ -1,17 +1,19 @@
 """What the report itself is told."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from lib.base.errors import require
+from lib.evaluation.threats import Norm
 
 
 @dataclass(frozen=True)
 class FigureThreat:
     """Where Figure 3a is measured; also the threat model that the answer is given at."""
 
-    norm: str
+    norm: Norm
     epsilon: float
-    semantics: str
+    semantics: Literal["paper", "strict"]
 
 
 @dataclass(frozen=True)

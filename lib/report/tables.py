@@ -15,7 +15,7 @@ from lib.statistics import t_half_width, wilson
 MARKS = ("best", "second", "third")
 ENOUGH_FOR_TWO_DECIMALS = 5000
 # Each attack with the weaker one that its accuracies are held against.
-STRONGER = {"strict": "paper", "autoattack": "strict"}
+STRONGER = {"strict": "paper"}
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,7 @@ def build(evidence: Evidence) -> Table:
 def to_frame(table: Table) -> pd.DataFrame:
     """One line per cell, with the rank, the published number and the differences, all in percent.
 
-    `paper_minus_strict` stands on the lines of the strict attack, `strict_minus_autoattack` on those of AutoAttack: what each takes
-    away, on the images that both were tried on.
+    `paper_minus_strict` stands on the lines of the strict attack: what it takes away, on the images that both were tried on.
     """
     lines = []
     for line in table.lines:

@@ -3,10 +3,10 @@
 from math import sqrt
 
 from lib import datasets, refine
-from lib.attacks import autoattack
+from lib.attacks import referee
 from lib.base import params
 from lib.base.errors import require
-from lib.settings.references import suites
+from lib.evaluation import outcomes
 
 # How many images of a split are asked for, and of which.
 ASKED = {
@@ -45,17 +45,13 @@ def dataset() -> None:
     if found is None:
         return
     for splits, count in found.pools.items():
-        asked, wanted = " + ".join(f"data.{name}" for name in splits), sum(getattr(data, name) for name in splits)
-        require(wanted <= count, f"params.yaml: {asked} must be at most the {count} images that {data.dataset} has there, got {wanted}")
-    targeted = set(autoattack.TARGETED) & set(suites().get("autoattack", {}).get("attacks", []))
-    fits = not targeted or found.classes >= autoattack.FEWEST_CLASSES
-    need = f"{' and '.join(sorted(targeted))} need at least {autoattack.FEWEST_CLASSES} classes"
-    require(fits, f"params.yaml: {place()}.attacks: {need}, {data.dataset} has {found.classes}")
-
-
-def place() -> str:
-    """Where the settings of AutoAttack stand."""
-    return "attacks.autoattack" if "autoattack" in params.value("attacks") else "attacks.together.autoattack"
+        named, wanted = " + ".join(f"data.{name}" for name in splits), sum(getattr(data, name) for name in splits)
+        require(wanted <= count, f"params.yaml: {named} must be at most the {count} images that {data.dataset} has there, got {wanted}")
+    asked = params.section(outcomes.Settings, "attacks").referee
+    targeted = set(referee.TARGETED) & set(asked.attacks if asked else [])
+    fits = not targeted or found.classes >= referee.FEWEST_CLASSES
+    need = f"{' and '.join(sorted(targeted))} need at least {referee.FEWEST_CLASSES} classes"
+    require(fits, f"params.yaml: attacks.referee.attacks: {need}, {data.dataset} has {found.classes}")
 
 
 RULES = [images, thresholds]

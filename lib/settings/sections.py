@@ -9,8 +9,8 @@ from lib import alignment, datasets, presets, refine
 from lib.attacks import transfer
 from lib.base import params
 from lib.base.errors import attempt, noting, require
+from lib.evaluation import outcomes, work
 from lib.evaluation import threats as lists
-from lib.evaluation import work
 from lib.network import architecture
 from lib.network.choices import choice
 from lib.report import rows, settings
@@ -107,7 +107,8 @@ RULES: dict[str, Rule] = {
     "permute": partial(params.section, Permute, "permute"),
     "evaluation": partial(params.section, work.Evaluation, "evaluation"),
     "threats": threats,
-    "attacks": partial(chosen, "lib.suites", "attack suite", "attacks"),
+    "attacks": partial(params.section, outcomes.Settings, "attacks"),
+    "own_attacks": partial(chosen, "lib.suites", "attack", "own_attacks"),
     "transfer": partial(params.section, transfer.Settings, "transfer"),
     "gradients": partial(params.section, alignment.Plan, "gradients"),
     "report": partial(params.section, settings.Report, "report"),

@@ -1,8 +1,9 @@
 """What a study measured of one variant, image by image, in HDF5.
 
 Layout: attribute `variant`; one group per seed with `clean` (n,) of all test images, `robust` and `paper` (m,) of the first m under the
-strict and the paper's attack, `label_norm` and `cosine_reference` (k,) of train images, `cosine_target` (k,) for networks with targets,
-attribute `validation_loss`, and whatever else the variant's procedure noted as numbers in `notes`.
+strict and the paper's attack, `radius_l2` and `radius_linf` (m,), `label_norm` and `cosine_reference` (k,) of train images,
+`cosine_target` (k,) for networks with targets, attribute `validation_loss`, and whatever else the variant's procedure noted as numbers
+in `notes`.
 """
 
 from dataclasses import dataclass, field
@@ -15,16 +16,21 @@ from lib.base import h5
 
 KIND = "measures"
 SHARE, COSINE = (0, 1), (-1.001, 1.001)  # rounding in float32, over as many values as a large image has
-LIMITS = {"clean": SHARE, "robust": SHARE, "paper": SHARE, "label_norm": (0, np.inf), "cosine_reference": COSINE, "cosine_target": COSINE}
+LENGTH = (0, np.inf)
+LIMITS = {"clean": SHARE, "robust": SHARE, "paper": SHARE, "radius_l2": LENGTH, "radius_linf": LENGTH, "label_norm": LENGTH}
+LIMITS |= {"cosine_reference": COSINE, "cosine_target": COSINE}
 
 
 @dataclass(frozen=True)
 class Measures:
-    """One network: outcomes per test image (0 or 1; a share of the runs for `paper`), norms in logits per unit of pixel intensity."""
+    """One network: outcomes per test image (0 or 1; a share of the runs for `paper`), robust radii, finite, in units of
+    pixel intensity, norms in logits per unit of pixel intensity."""
 
     clean: np.ndarray
     robust: np.ndarray
     paper: np.ndarray
+    radius_l2: np.ndarray
+    radius_linf: np.ndarray
     label_norm: np.ndarray
     cosine_reference: np.ndarray
     cosine_target: np.ndarray | None

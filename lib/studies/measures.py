@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from lib import alignment, refine, target_file
-from lib.attacks import pgd
 from lib.base import image_file, params
 from lib.base.image_file import Split
 from lib.evaluation import outcomes
@@ -34,21 +33,21 @@ def measures(folder: Path, images: Path, targets: Path | None, reference: Path, 
         clean = classified(network, batches.on_device(test, device), BATCH)
     found = _attacked(network, test, study, variant, device)
     norm, own, shared = _gradients(network, train, targets, reference, study, device)
-    return Measures(clean, found["strict"], found["paper"], norm, shared, own, validation_loss(folder))
+    return Measures(clean, **found, label_norm=norm, cosine_reference=shared, cosine_target=own, validation_loss=validation_loss(folder))
 
 
 def _attacked(network: nn.Module, test: Split, study: Study, variant: Variant, device: torch.device) -> dict[str, np.ndarray]:
-    """How far each of the first test images stands under the strict and under the paper's attack, (m,) each.
+    """Of each of the first test images (m,) the robust radius in both norms, and how far it stands under the strict and the paper's attack.
 
     A variant that changes rules of the paper's attack is about that attack: what stands under it counts in both places.
     """
-    attack = {**study.attack, "paper": {**study.attack["paper"], **(variant.attack or {})}}
-    settings = params.parse(pgd.Settings, attack, "study: attack")
-    plan = Evaluation(study.images, study.images * settings.restarts)
-    asked = outcomes.Asked(variant.row, 0, "pgd", settings, [variant.threat or study.threat], plan)
+    attack = {**study.attack, "paper": {**study.attack["paper"], **(variant.attack or {})}, "referee": None, "probes": None}
+    settings, threat = params.parse(outcomes.Settings, attack, "study: attack"), variant.threat or study.threat
+    asked = outcomes.evaluation(variant.row, 0, settings, [threat], Evaluation(study.images, study.images))
     found = outcomes.outcomes(network, test, asked, device)
-    scores = {record.semantics: record.per_image for record in found.records if record.attack != "fgsm"}
-    return scores if variant.attack is None else {"strict": scores["paper"], "paper": scores["paper"]}
+    paper = found.records[0].per_image
+    robust = found.strict(threat.norm, threat.epsilon).per_image if variant.attack is None else paper
+    return {"robust": robust, "paper": paper} | {f"radius_{norm}": radius.capped for norm, radius in found.radii.items()}
 
 
 def _gradients(

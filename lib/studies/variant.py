@@ -40,7 +40,7 @@ class Variant:
     group, label: where and under which name the report shows it.
     base: the variant that it is compared with; None for one that others are compared with.
     change: parameter by dotted key for everything, teacher and targets among it; student: for the last training only.
-    attack: rules of the paper's attack that are changed (`attacks.pgd.paper`); what is measured is the network under that attack.
+    attack: rules of the paper's attack that are changed (`attacks.paper`); what is measured is the network under that attack.
     threat: the threat model instead of the study's.
     scale: parameters that a search multiplies by the strength that it looks for (lib/studies/matching.py).
     """
@@ -63,7 +63,7 @@ class Variant:
 class Study:
     """Section `study`: seeds, and how every variant is measured.
 
-    images: how many of the test split are attacked, in which threat model, by PGD with which settings (`attacks.pgd` in params.yaml).
+    images: how many of the test split are attacked, in which threat model, with which settings of `attacks.search` and `attacks.paper`.
     gradients: how many images of the train split have their gradients measured.
     """
 

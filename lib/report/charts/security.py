@@ -30,7 +30,7 @@ def panel(evidence: Evidence, looks: list[Look]) -> Panel:
     chosen = next((kind for kind in kinds if kind.startswith(STRICT)), next(iter(kinds)))
     shown = [look for look in looks if look.name in set(frame["row"])]
     drawings = [drawing(frame[frame["norm"] == norm], norm, looks, {"kind": chosen}) for norm in dict.fromkeys(frame["norm"])]
-    under = areas(evidence).groupby(["technique", "norm"])["area"].mean()
+    under = areas(evidence).groupby(["technique", "norm"])["mean_radius"].mean()
     legend = tuple((look, _areas_of(under, look.name)) for look in shown)
     return Panel("fig6_security", READING, tuple(drawings), (Choice("kind", "Attack", tuple(kinds.items()), chosen),), legend)
 
@@ -146,10 +146,8 @@ def _touched(name: str, across: alt.X, up: alt.Y, names: Mapping[str, str]) -> a
 
 
 def _areas_of(under: pd.Series, name: str) -> str:
-    """`L2 10.6 % · L∞ 24.5 %`; nothing without a strict attack."""
-    if under.empty:
-        return ""
-    return " · ".join(f"{NORMS.get(norm, norm)} {100 * area:.1f} %" for norm, area in under[name].items())
+    """The mean radii of a row: `L2 1.21 · L∞ 0.153`."""
+    return " · ".join(f"{NORMS.get(norm, norm)} {area:.3g}" for norm, area in under[name].items())
 
 
 def called(semantics: str, attack: str) -> str:

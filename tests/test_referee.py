@@ -1,4 +1,4 @@
-"""The wrapper around pyautoattack: the same numbers as its own driver, none of its traps."""
+"""AutoAttack as referee: the numbers of pyautoattack's own driver, none of its traps, on what the search left standing."""
 
 import logging
 import sys
@@ -6,24 +6,25 @@ import sys
 import numpy as np
 import pytest
 import torch
-from classifiers import grey, half_space, random_linear, rounding, seen, smooth
+from classifiers import grey, half_space, random_linear, seen, smooth
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
-from lib.attacks import autoattack, pgd
-from lib.attacks.paper import Rules
+from lib.attacks import referee
+from lib.attacks.best import Best
 from lib.base.errors import InputError
-from lib.evaluation.threats import Threat
+from lib.evaluation import radii
+from lib.evaluation.outcome_file import Record
 from lib.evaluation.work import Work
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating
 
 SHAPE = (1, 8, 8)
-LITE = {"seed": 0, "attacks": ["apgd-ce", "apgd-t", "square"], "images": None, "iterations": 10, "targets": 3, "queries": 50}
+LITE = {"seed": 0, "radii": {"l2": 0.5}, "images": None, "attacks": ["apgd-ce", "apgd-t", "square"], "iterations": 10, "targets": 3}
 
 
-def settings(**changes) -> autoattack.Settings:
-    return autoattack.Settings(**{**LITE, "square_images": None, **changes})
+def settings(**changes) -> referee.Settings:
+    return referee.Settings(**{**LITE, "queries": 50, **changes})
 
 
 def problem(count: int = 40, seed: int = 5) -> tuple[nn.Module, Tensor, Tensor]:
@@ -35,10 +36,17 @@ def problem(count: int = 40, seed: int = 5) -> tuple[nn.Module, Tensor, Tensor]:
         return model, images, model(images).argmax(1)
 
 
-def attack(model: nn.Module, images: Tensor, labels: Tensor, threats: list[Threat], batch_size: int = 100, **changes):
-    work = Work(Batch(images, labels), np.arange(len(images)), batch_size)
+def attack(
+    model: nn.Module, images: Tensor, labels: Tensor, known: dict[int, float] | None = None, first: bool = True, /, **changes
+) -> tuple[list[Record], dict[str, Best]]:
+    """The referee's records and what is known afterwards; `known`: radii of single images that a search is said to have found."""
+    work, plan = Work(Batch(images, labels), np.arange(len(images)), 100, first), settings(**changes)
+    best = {norm: Best.unknown(work, norm) for norm in plan.radii}
+    for found in best.values():
+        for image, radius in (known or {}).items():
+            found.radius[image], found.by[image] = radius, "search"
     with evaluating(model):
-        return autoattack.records(model, work, threats, settings(**changes))
+        return referee.records(model, work, best, plan), best
 
 
 @pytest.mark.parametrize("norm, epsilon", [("l2", 0.5), ("linf", 0.06)])
@@ -46,10 +54,10 @@ def test_each_attack_leaves_what_pyautoattacks_own_driver_leaves(norm, epsilon, 
     """Its accuracies after each attack are only logged; ours are kept. Square comes first, with few queries, to leave work."""
     model, images, labels = problem()
     names = ["square", "apgd-ce", "apgd-t", "fab-t"]
-    (record,) = attack(model, images, labels, [Threat(norm, epsilon, 1.0)], attacks=names, iterations=2, queries=4)
+    (record,), _ = attack(model, images, labels, radii={norm: epsilon}, attacks=names, iterations=2, queries=4)
     tracing = sys.gettrace()
     with torch.random.fork_rng(), evaluating(model), caplog.at_level(logging.DEBUG, "auto-attack"):
-        driver = AutoAttack(model, norm=autoattack.NORMS[norm], eps=epsilon, seed=0, version="custom", attacks=names)
+        driver = AutoAttack(model, norm=referee.NORMS[norm], eps=epsilon, seed=0, version="custom", attacks=names)
         driver.apgd.n_restarts = driver.fab.n_restarts = 1
         driver.apgd.n_iter = driver.apgd_targeted.n_iter = driver.fab.n_iter = 2
         driver.apgd_targeted.n_target_classes = driver.fab.n_target_classes = 3
@@ -65,13 +73,13 @@ def test_each_attack_leaves_what_pyautoattacks_own_driver_leaves(norm, epsilon, 
 
 def test_restarts_and_targets_are_those_of_the_standard_version():
     model, images, labels = problem(4)
-    made = autoattack._ensemble(model, Work(Batch(images, labels), np.arange(4), 4), Threat("linf", 0.1, 1.0), settings(), 4)
+    work = Work(Batch(images, labels), np.arange(4), 4)
+    made = referee._ensemble(model, work, "linf", 0.1, settings(), 4)
     standard = AutoAttack(model, norm="Linf", eps=0.1, seed=0, version="standard")
     for name in ("apgd", "apgd_targeted", "fab", "square"):
         assert getattr(made, name).n_restarts == getattr(standard, name).n_restarts == 1
     assert made.apgd_targeted.n_target_classes == made.fab.n_target_classes == 3
-    many = settings(targets=9, iterations=100, queries=5000)
-    made = autoattack._ensemble(model, Work(Batch(images, labels), np.arange(4), 4), Threat("linf", 0.1, 1.0), many, 10)
+    made = referee._ensemble(model, work, "linf", 0.1, settings(targets=9, iterations=100, queries=5000), 10)
     for name in ("apgd", "apgd_targeted", "fab"):
         assert getattr(made, name).n_iter == getattr(standard, name).n_iter
     assert made.apgd_targeted.n_target_classes == standard.apgd_targeted.n_target_classes
@@ -81,42 +89,48 @@ def test_restarts_and_targets_are_those_of_the_standard_version():
 def test_nothing_global_changes_and_the_same_seed_gives_the_same_outcomes():
     model, images, labels = problem(12)
     state, tracing = torch.get_rng_state(), sys.gettrace()
-    first = attack(model, images, labels, [Threat("l2", 0.5, 1.0)])
+    (first,), known = attack(model, images, labels)
     assert torch.equal(torch.get_rng_state(), state) and sys.gettrace() is tracing
     torch.manual_seed(99)
-    assert np.array_equal(attack(model, images, labels, [Threat("l2", 0.5, 1.0)])[0].correct, first[0].correct)
+    (second,), again = attack(model, images, labels)
+    assert np.array_equal(first.correct, second.correct) and torch.equal(known["l2"].radius, again["l2"].radius)
 
 
-def test_survivors_shrink_with_every_attack_and_radius_and_only_they_are_attacked_again():
+@pytest.mark.parametrize("norm, epsilon", [("l2", 0.5), ("linf", 0.06)])
+def test_what_it_breaks_was_missed_and_gets_a_radius_in_the_ball(norm, epsilon):
+    """The record and the radii say the same: what is broken has a radius of at most epsilon, found by the attack that broke it."""
     model, images, labels = problem()
-    threats = [Threat("linf", 0.08, 1.0), Threat("linf", 0.04, 1.0), Threat("l2", 0.5, 1.0), Threat("linf", 0.06, None)]
-    found = attack(model, images, labels, threats)
-    assert [(one.norm, one.epsilon) for one in found] == [("linf", 0.08), ("linf", 0.04), ("l2", 0.5)]
-    for record in found:
-        assert record.attack == "lite" and record.semantics == "autoattack" and record.aggregate == "worst"
-        assert (record.correct[1:] <= record.correct[:-1]).all() and record.correct.shape == (3, 40)
-        assert record.noticed("violation").max() <= rounding(record.epsilon, record.norm, SHAPE)
-    assert (found[0].correct[0] <= found[1].correct[-1]).all() and found[0].accuracy < found[1].accuracy
-    attacked = ~np.isnan(found[0].telemetry["violation"])
-    assert np.array_equal(attacked, found[1].correct[-1])
+    (record,), best = attack(model, images, labels, radii={norm: epsilon})
+    broken = ~record.correct.all(0)
+    assert 0 < broken.sum() < 40 and record.asked.all()
+    assert (record.correct[1:] <= record.correct[:-1]).all() and record.correct.shape == (3, 40)
+    known = best[norm]
+    assert np.array_equal(~radii.stands(known.radius.numpy(), epsilon), broken)
+    for line, name in enumerate(LITE["attacks"]):
+        before = record.correct[line - 1] if line else np.ones(40, bool)
+        assert set(known.by[before & ~record.correct[line]]) <= {f"autoattack {name}"}
+    with torch.no_grad():
+        assert np.array_equal((model(known.adversarial).argmax(1) != labels).numpy(), broken)
 
 
-def test_square_is_tried_on_so_many_survivors_only():
-    model, images, labels = problem()
-    (record,) = attack(model, images, labels, [Threat("l2", 0.3, 1.0)], square_images=5)
-    before = record.correct[-2]
-    assert before.sum() > 5
-    assert np.flatnonzero(record.telemetry["square_asked"] == 1).tolist() == np.flatnonzero(before)[:5].tolist()
-    assert np.array_equal(record.correct[-1][np.flatnonzero(before)[5:]], before[np.flatnonzero(before)[5:]])
+def test_only_what_the_search_left_standing_is_attacked():
+    """Images 0 to 9 have a radius below epsilon, 10 to 19 one above it: these are asked, and a broken one gets the shorter radius."""
+    model, images, labels = problem(20)
+    known = {image: 0.4 if image < 10 else 0.9 for image in range(20)}
+    (record,), best = attack(model, images, labels, known)
+    assert record.asked.tolist() == [False] * 10 + [True] * 10 and record.correct[:, :10].all()
+    radius, broken = best["l2"].radius.numpy(), ~record.correct.all(0)
+    assert (radius[:10] == np.float32(0.4)).all() and (radius[broken] <= 0.5 * (1 + radii.ROUNDING)).all()
+    assert broken.any() and (radius[10:][~broken[10:]] == np.float32(0.9)).all()
+    assert record.accuracy == (~broken[10:]).mean()
 
 
-def test_only_the_first_images_are_attacked_where_that_is_asked():
-    model, images, labels = problem()
-    work = Work(Batch(images, labels), np.arange(40), 40)
-    with evaluating(model):
-        (record,) = autoattack.records(model, work, [Threat("l2", 0.5, 1.0)], settings(images=10))
-    assert record.asked.tolist() == [True] * 10 + [False] * 30
-    assert record.accuracy == record.correct[-1][:10].mean()
+@pytest.mark.parametrize("first, expected", [(True, [12, 13, 15]), (False, [])])
+def test_the_first_survivors_of_the_first_batch_are_asked_where_only_so_many_are_wanted(first, expected):
+    model, images, labels = problem(20)
+    known = dict.fromkeys((*range(12), 14), 0.1)
+    (record,), _ = attack(model, images, labels, known, first, images=3)
+    assert np.flatnonzero(record.asked).tolist() == expected
 
 
 @pytest.mark.parametrize("norm, dual", [("l2", 2), ("linf", 1)])
@@ -130,38 +144,24 @@ def test_apgd_on_a_half_space_finds_exactly_what_is_within_reach(norm, dual):
     labels = inner(images).argmax(1)
     distance = (inner(images)[:, 1] - inner(images)[:, 0]).abs().detach().numpy() / float(direction.flatten().norm(p=dual))
     epsilon = float(np.median(distance))
-    (record,) = attack(inner, images, labels, [Threat(norm, epsilon, 1.0)], attacks=["apgd-ce", "apgd-t"], iterations=50)
+    (record,), _ = attack(inner, images, labels, radii={norm: epsilon}, attacks=["apgd-ce", "apgd-t"], iterations=50)
     assert not record.correct[-1][distance < epsilon / 1.05].any() and record.correct[-1][distance > epsilon * 1.001].all()
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("norm, epsilon", [("l2", 0.4), ("linf", 0.05)])
-def test_strict_pgd_and_autoattack_agree_on_models_that_hide_nothing(norm, epsilon, seed):
-    """Strict PGD leaves what AutoAttack leaves, up to one image of 60 that only PGD finds and four that only AutoAttack finds."""
-    model, images, labels = problem(60, seed)
-    threat = Threat(norm, epsilon, 1.0)
-    (ours,) = attack(model, images, labels, [threat], iterations=100)
-    plan = pgd.Settings(0, 40, 3, ["margin", "standardised_cross_entropy"], 10.0, ["strict"], Rules(50))
-    with evaluating(model):
-        strict = pgd.records(model, Work(Batch(images, labels), np.arange(60), 60), [threat], plan)[0]
-    assert 0.05 < ours.accuracy < 0.95
-    assert -1 / 60 <= strict.accuracy - ours.accuracy <= 4 / 60
 
 
 def test_too_few_classes_for_the_targeted_loss_are_refused_before_anything_runs():
     model = random_linear(3, SHAPE)
     images = grey(4, SHAPE)
     with seen(model) as batches, pytest.raises(InputError, match="apgd-t and fab-t need at least 4 classes, the model has 3"):
-        attack(model, images, model(images).argmax(1), [Threat("l2", 0.5, 1.0)])
+        attack(model, images, model(images).argmax(1))
     assert len(batches) <= 2
-    assert attack(model, images, model(images).argmax(1), [Threat("l2", 5.0, 1.0)], attacks=["apgd-ce"])[0].accuracy < 1
+    assert attack(model, images, model(images).argmax(1), radii={"l2": 5.0}, attacks=["apgd-ce"])[0][0].accuracy < 1
 
 
 def test_only_autoattacks_own_values_are_called_standard():
-    standard = autoattack.Settings(seed=0, images=1000, **autoattack.STANDARD)
+    standard = referee.Settings(seed=0, radii={"linf": 0.2}, images=10, **referee.STANDARD)
     assert standard.name == "standard"
-    for name, value in {"iterations": 99, "targets": 8, "queries": 4999, "square_images": 10, "attacks": ["apgd-ce"]}.items():
-        assert autoattack.Settings(**{**vars(standard), name: value}).name == "lite"
+    for name, value in {"iterations": 99, "targets": 8, "queries": 4999, "attacks": ["apgd-ce"]}.items():
+        assert referee.Settings(**{**vars(standard), name: value}).name == "lite"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,8 @@ def test_only_autoattacks_own_values_are_called_standard():
         ({"iterations": 0}, "iterations must be positive, got 0"),
         ({"queries": -1}, "queries must be positive, got -1"),
         ({"images": 0}, "images must be positive or null, got 0"),
-        ({"square_images": 0}, "square_images must be positive or null, got 0"),
+        ({"radii": {}}, "radii must name a radius for at least one of l2, linf"),
+        ({"radii": {"l2": 0.0}}, "radii.l2 must be positive, got 0.0"),
     ],
 )
 def test_unusable_settings_are_refused(changes, sentence):
