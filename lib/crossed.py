@@ -21,6 +21,8 @@ from scipy.special import stdtr, stdtrit
 from lib.base.errors import require
 from lib.statistics import CONFIDENCE, holm
 
+ROUNDING = 1e-9  # mean squares that differ by less are equal
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -129,12 +131,13 @@ def spread(values: np.ndarray) -> tuple[float, float]:
     seed = images * float((by_seed**2).sum()) / (seeds - 1)
     image = seeds * float((by_image**2).sum()) / (images - 1)
     rest = float(((centred - by_seed[:, None] - by_image) ** 2).sum()) / free
-    total, uncertain = seed + max(image - rest, 0.0), seed**2 / (seeds - 1)
-    if image > rest:
-        uncertain += image**2 / (images - 1) + rest**2 / free
-    if total < rest:
+    least = rest * (1 + ROUNDING)
+    total, uncertain = seed, seed**2 / (seeds - 1)
+    if image > least:
+        total, uncertain = total + image - rest, uncertain + image**2 / (images - 1) + rest**2 / free
+    if total <= least:
         return sqrt(rest / (seeds * images)), free
-    return sqrt(total / (seeds * images)), max(total**2 / uncertain, seeds - 1.0) if uncertain else seeds - 1.0
+    return sqrt(total / (seeds * images)), max(total**2 / uncertain, seeds - 1.0)
 
 
 def _error(first: np.ndarray, second: np.ndarray, shared: bool) -> tuple[float, float]:
