@@ -18,7 +18,7 @@ from lib.columns import Column
 from lib.compare.differences import change
 from lib.compare.scores import Scores
 
-CELL = ("JR", Column("strict", "pgd40", "linf", 0.2))
+CELL = ("JR", Column("strict", "search", "linf", 0.2))
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_the_row_that_changed_is_named_with_its_difference_paired_by_image(proje
     low, high = (f"{end:+.1f}".replace("-", "−") for end in (expected.low, expected.high))
     assert "Of 2 rows 1 differs: J<R. The others have the same outcome on every image." in result.output
     assert f"50.0 → 70.0 % under the strict attack (+20.0 [{low}, {high}] points)" in result.output
-    found = lines()["JR", "pgd40", "after"]
+    found = lines()["JR", "search", "after"]
     assert (found["percent"], found["difference"], found["interval"], found["seed_differences"]) == (
         "70.0",
         "20.0",
@@ -51,7 +51,21 @@ def test_the_row_that_changed_is_named_with_its_difference_paired_by_image(proje
         "20.000 20.000",
     )
     assert float(found["p"]) == float(found["p_holm"]) == pytest.approx(expected.p, rel=1e-3)
-    assert lines()["NR", "pgd40", "after"]["difference"] == "0.0" and lines()["JR", "pgd40", "before"]["difference"] == ""
+    assert lines()["NR", "search", "after"]["difference"] == "0.0" and lines()["JR", "search", "before"]["difference"] == ""
+
+
+def test_the_mean_radius_has_its_difference_in_percent_with_the_interval_of_images_and_seeds(project):
+    assert compared("before", "after").exit_code == 0
+    with Path("comparison/radii.csv").open() as file:
+        found = {(line["row"], line["revision"]): line for line in csv.DictReader(file)}
+    before, after = (np.stack([compare_project.radius(count).radius] * 2).astype(float) for count in (20, 28))
+    expected, line = crossed.relative(after, before), found["JR", "after"]
+    assert [float(line[name]) for name in ("percent", "low", "high")] == pytest.approx(
+        [expected.estimate, expected.low, expected.high], abs=1e-3
+    )
+    assert (line["norm"], line["images"], line["seeds"]) == ("linf", "40", "2") and found["JR", "before"]["percent"] == ""
+    assert found["NR", "after"]["percent"] == "0.0"
+    assert float(found["JR", "before"]["mean_radius"]) == pytest.approx((20 * 0.3 + 18 * 0.1) / 40)
 
 
 def test_results_come_from_the_cache_and_the_workspace_stays_as_it_is(project):
@@ -59,7 +73,7 @@ def test_results_come_from_the_cache_and_the_workspace_stays_as_it_is(project):
     Path("report/results.csv").unlink()
     before = run("git status --short", project)
     assert compared("before", "after").exit_code == 0
-    assert lines()["JR", "pgd40", "after"]["interval"] == "paired"
+    assert lines()["JR", "search", "after"]["interval"] == "paired"
     assert not Path("results").exists() and not Path("report/results.csv").exists()
     assert run("git status --short -- . :!comparison", project) == before
 
@@ -72,7 +86,7 @@ def test_without_single_images_the_difference_has_no_interval(project):
         if path.is_file() and path.read_bytes().startswith(b"\x89HDF"):
             path.unlink()
     result = compared("before", "after")
-    found = lines()["JR", "pgd40", "after"]
+    found = lines()["JR", "search", "after"]
     assert result.exit_code == 0 and "files with the outcomes of single images" in Path("comparison/index.html").read_text()
     assert (found["interval"], found["difference"], found["low_difference"], found["high_difference"]) == ("unknown", "20.0", "", "")
     assert "without an interval, as images are missing" in result.output
@@ -86,13 +100,13 @@ def test_an_experiment_goes_by_its_name_and_the_workspace_by_its_word(project):
     run("git checkout -q -f .", project)
     write({"NR": 4, "JR": 10})
     assert compared("HEAD", "more-lambda", "workspace", "--out", "comparison").exit_code == 0
-    assert [lines()["JR", "pgd40", name]["percent"] for name in ("HEAD", "more-lambda", "workspace")] == ["70.0", "75.0", "25.0"]
+    assert [lines()["JR", "search", name]["percent"] for name in ("HEAD", "more-lambda", "workspace")] == ["70.0", "75.0", "25.0"]
 
 
 def test_other_images_are_not_paired(project):
     write({"NR": 4, "JR": 28}, digest="other")
     assert compared().exit_code == 0
-    changed, expected = lines()["JR", "pgd40", "workspace"], crossed.points(both(28), both(28), shared=False)
+    changed, expected = lines()["JR", "search", "workspace"], crossed.points(both(28), both(28), shared=False)
     assert (changed["interval"], float(changed["low_difference"])) == ("independent", pytest.approx(expected.low, abs=1e-3))
 
 
