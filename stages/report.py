@@ -67,12 +67,11 @@ from lib.report.tables import Table
 
 @dataclass(frozen=True)
 class Places:
-    """Folders that only single parts of the report read: `maps` before the threshold and `models` with their histories may be None."""
+    """Folders that only single parts of the report read: `maps` before the threshold may be None."""
 
     targets: Path
     gradients: Path
     maps: Path | None
-    models: Path | None
 
 
 @dataclass(frozen=True)
@@ -91,10 +90,12 @@ class Findings:
     networks: pd.DataFrame
     answers: list[Answer]
     outdated: str
+    histories: pd.DataFrame
+    courses: pd.DataFrame
 
     @staticmethod
-    def of(evidence: Evidence, published: dict[str, Published], records: Records) -> "Findings":
-        """All findings of the evidence, and of what has been published."""
+    def of(evidence: Evidence, published: dict[str, Published], records: Records, histories: pd.DataFrame) -> "Findings":
+        """All findings of the evidence, of what has been published, and of how the networks were trained."""
         left, changes = survival.survival(evidence), studies.effects_of(published)
         threat = series.headline_column(evidence)
         return Findings(
@@ -110,6 +111,8 @@ class Findings:
             networks.networks(evidence),
             experiments.answers(left, published, changes, threat),
             outdated(records),
+            histories,
+            training.courses(histories),
         )
 
 
@@ -149,16 +152,16 @@ def main(
     evidence = read(results, transfer, gradients, image_file.read(images, "test"))
     for seed in evidence.seeds:
         gradient_file.require_images(gradients / f"{seed}.h5", train)
-    found = Findings.of(evidence, published_folder.read(published), environments.read(made_in, train.dataset))
+    found = Findings.of(evidence, published_folder.read(published), environments.read(made_in, train.dataset), training.frame(models))
     with files.filling_folder(out) as part:
-        write(evidence, found, train, Places(targets, gradients, maps, models), part)
+        write(evidence, found, train, Places(targets, gradients, maps), part)
     click.echo(said(found))
 
 
 def write(evidence: Evidence, found: Findings, train: Split, places: Places, folder: Path) -> None:
     """Write all files of the report into `folder`."""
     black = black_box.build(evidence)
-    for name, frame in (frames(evidence, found, black) | {"training": training.frame(places.models)}).items():
+    for name, frame in (frames(evidence, found, black) | {"training": found.histories, "trained_out": found.courses}).items():
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
         if name in TABLES:
             (folder / "tables").mkdir(exist_ok=True)
@@ -196,7 +199,7 @@ def parts(evidence: Evidence, found: Findings, train: Split, places: Places, fol
         figures=figure_list.section(draw(evidence, found, train, targets, folder), charts, folder),
         gallery=picker.section(evidence, train, targets, maps),
         further=further.section(found.published, found.effects, folder, found.answers),
-        origin=origins.below_table(found.origin, found.outdated),
+        origin=training.note(found.courses) + origins.below_table(found.origin, found.outdated),
         environments=origins.section(found.records),
         style=vega.style(rows),
         scripts=sortable.script() + vega.script(rows),
