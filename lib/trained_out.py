@@ -35,8 +35,8 @@ def course(start: float, losses: Sequence[float]) -> Course:
 
     A factor on the loss changes nothing, nor does a constant `late`.
 
-    >>> course(2.3, [2.3, 1.0, 0.5, 0.3])
-    Course(fell=0.8695652173913043, late=0.35)
+    >>> course(4.0, [4.0, 2.0, 1.5, 1.0])
+    Course(fell=0.75, late=0.3333333333333333)
     >>> course(2.3, [1.0, 0.4, 0.3, 0.3]).trained_out
     True
 

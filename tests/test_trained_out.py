@@ -15,8 +15,8 @@ from project import SHIPPED
 from lib.base import params
 from lib.base.errors import InputError
 from lib.report import rows, training
-from lib.training import recipe
 from lib.trained_out import FELL, LATE, Course, course
+from lib.training import recipe
 
 GUESSING = 2.3026  # ln 10, what a network of ten classes begins with
 WHOLE = st.integers(-1000, 1000)  # and sums and differences of them are exact
