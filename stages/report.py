@@ -62,12 +62,11 @@ from lib.report.tables import Table
 
 @dataclass(frozen=True)
 class Places:
-    """Folders that only single parts of the report read: `maps` before the threshold and `models` with their histories may be None."""
+    """Folders that only single parts of the report read: `maps` before the threshold may be None."""
 
     targets: Path
     gradients: Path
     maps: Path | None
-    models: Path | None
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,15 @@ class Findings:
     origin: Notice
     networks: pd.DataFrame
     outdated: str
+    histories: pd.DataFrame
+    courses: pd.DataFrame
 
     @staticmethod
-    def of(evidence: Evidence, published: dict[str, Published], records: Records) -> "Findings":
-        """All findings of the evidence, and of what has been published."""
-        radii, accuracies = contrasts.contrasts(evidence), contrasts.accuracies(evidence)
+    def of(evidence: Evidence, published: dict[str, Published], records: Records, histories: pd.DataFrame) -> "Findings":
+        """All findings of the evidence, of what has been published, and of how the networks were trained."""
+        courses = training.courses(histories)
+        unfinished = training.unfinished(courses)
+        radii, accuracies = contrasts.contrasts(evidence, unfinished), contrasts.accuracies(evidence, unfinished)
         elsewhere = [line for one in published.values() for line in contrasts.of_published(one)]
         return Findings(
             tables.build(evidence),
@@ -103,6 +106,8 @@ class Findings:
             origins.notice(evidence, records),
             networks.networks(evidence),
             outdated(records),
+            histories,
+            courses,
         )
 
 
@@ -142,16 +147,16 @@ def main(
     evidence = read(results, transfer, gradients, image_file.read(images, "test"))
     for seed in evidence.seeds:
         gradient_file.require_images(gradients / f"{seed}.h5", train)
-    found = Findings.of(evidence, published_folder.read(published), environments.read(made_in, train.dataset))
+    found = Findings.of(evidence, published_folder.read(published), environments.read(made_in, train.dataset), training.frame(models))
     with files.filling_folder(out) as part:
-        write(evidence, found, train, Places(targets, gradients, maps, models), part)
+        write(evidence, found, train, Places(targets, gradients, maps), part)
     click.echo(said(found))
 
 
 def write(evidence: Evidence, found: Findings, train: Split, places: Places, folder: Path) -> None:
     """Write all files of the report into `folder`."""
     black = black_box.build(evidence)
-    for name, frame in (frames(evidence, found, black) | {"training": training.frame(places.models)}).items():
+    for name, frame in (frames(evidence, found, black) | {"training": found.histories, "trained_out": found.courses}).items():
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
         if name in TABLES:
             (folder / "tables").mkdir(exist_ok=True)
@@ -178,7 +183,7 @@ def parts(evidence: Evidence, found: Findings, train: Split, places: Places, fol
     targets, maps = places.targets / first, None if places.maps is None else places.maps / first
     charts = figure_list.panels(evidence, found.networks, networks.over_images(places.gradients, evidence.seeds), rows)
     return page.Parts(
-        answer=answer(found.contrasts, folder),
+        answer=answer(found.contrasts, folder) + training.note(found.courses),
         table=table_formats.to_html(found.table),
         figures=figure_list.section(draw(evidence, found, train, targets, folder), charts, folder),
         gallery=picker.section(evidence, train, targets, maps),

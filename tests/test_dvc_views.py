@@ -39,7 +39,7 @@ def write_histories(terms: dict[str, list[str]], seeds: tuple[int, ...] = (0,)) 
             folder = Path("models") / str(seed) / row
             folder.mkdir(parents=True)
             lines = [
-                {"epoch": epoch, "learning_rate": 0.1, "loss": epoch + seed / 100}
+                {"epoch": epoch, "learning_rate": 0.1, "first_loss": 3.0, "loss": epoch + seed / 100}
                 | {name: epoch + seed / 100 for name in [*names, *COMMON]}
                 | {"selected": int(epoch == 2)}
                 for epoch in EPOCHS
@@ -83,7 +83,7 @@ def test_training_curves_hold_every_epoch_of_every_network(histories):
     one = histories[(histories["row"] == "JR") & (histories["seed"] == 7)]
     assert one["jacobian_norm"].tolist() == [1.07, 2.07, 3.07] and one["cosine"].isna().all()
     assert one["selected"].tolist() == [0, 1, 0] and set(one["technique"]) == {"JR"}
-    assert list(histories.columns[:6]) == ["technique", "row", "seed", "epoch", "learning_rate", "loss"]
+    assert list(histories.columns[:7]) == ["technique", "row", "seed", "epoch", "learning_rate", "first_loss", "loss"]
 
 
 def test_every_figure_that_trainings_have_in_common_and_the_alignment_is_plotted(histories):
@@ -124,7 +124,7 @@ def test_without_models_there_are_columns_only_and_a_missing_history_is_named(hi
         training.frame(Path("models"))
     Path("models/7/JR/history.csv").write_text("what,is,this\n1,2,3\n")
     folders.seal(Path("models/7/JR"))
-    with pytest.raises(InputError, match="lacks the columns epoch, loss, selected"):
+    with pytest.raises(InputError, match="lacks the columns epoch, first_loss, loss, selected"):
         training.frame(Path("models"))
 
 

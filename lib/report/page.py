@@ -13,6 +13,7 @@ from lib.report import black_box, claim_table, explained, gate, gate_words, row_
 from lib.report.claims import Claim
 from lib.report.contrasts import Compared
 from lib.report.results import Evidence
+from lib.report.rows import epochs as row_epochs
 from lib.report.series import headline_column, headline_columns
 from lib.report.tables import Table
 from lib.report.templates import rendered
@@ -111,10 +112,16 @@ def smaller_than_paper(dataset: str, train_images: int) -> list[str]:
     if dataset not in PAPER:
         return ["the dataset is none of the paper’s"]
     images, wide, epochs = PAPER[dataset]
-    width, trained = params.value("model", "width"), params.value("training", "epochs")
+    width = params.value("model", "width")
     found = [f"{train_images:,} train images instead of {images:,}"] * (train_images < images)
     found += [f"width {width:g} instead of {wide}"] * (width < wide)
-    return found + [f"{trained} epochs instead of {epochs}"] * (trained < epochs)
+    return found + [f"{_epochs()} epochs instead of {epochs}"] * (min(row_epochs().values()) < epochs)
+
+
+def _epochs() -> str:
+    """For how many epochs the rows were trained, the fewest and the most."""
+    fewest, most = min(row_epochs().values()), max(row_epochs().values())
+    return f"{fewest}" if fewest == most else f"{fewest} to {most}"
 
 
 def _scale(evidence: Evidence, train_images: int) -> list[tuple[str, str]]:
@@ -126,7 +133,7 @@ def _scale(evidence: Evidence, train_images: int) -> list[tuple[str, str]]:
         ("test images attacked", f"{evidence.images:,}"),
         ("seeds", seeds),
         ("architecture", f"{params.value('model', 'architecture')}, width × {params.value('model', 'width'):g}"),
-        ("epochs", f"{params.value('training', 'epochs')}"),
+        ("epochs", _epochs()),
         ("networks", f"{len(evidence.rows) * len(evidence.seeds)}"),
     ]
 
