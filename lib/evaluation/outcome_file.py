@@ -211,7 +211,8 @@ def taken(file: h5py.File, path: Path) -> Outcomes:
         plain = values.shape == (len(rows),) and values.dtype.kind in "iub" and int(values.min(initial=0)) >= 0
         require(plain, f"{path}: {name} must be ({len(rows)},) and whole numbers from 0 on, got {values.shape} {values.dtype}")
     known: dict[Norm, Radius] = {norm: _radius(file, norm, clean, path) for norm in NORMS if norm in h5.group(file, "radius", path)}
-    records = tuple(_record(file, semantics, place, clean, path) for semantics, place in _places(file, path))
+    found = [_record(file, semantics, place, clean, path) for semantics, place in _places(file, path)]
+    records = tuple(sorted(found, key=lambda record: (list(GROUPS).index(record.semantics), record.norm, record.epsilon)))
     for record in records:
         _require_possible(record, clean, known, f"{path}: {record.semantics} {record.attack} at {record.norm} {record.epsilon:g}")
     seed = h5.attribute(file, "seed", path, int)
@@ -224,7 +225,7 @@ def _radius(file: h5py.File, norm: Norm, clean: np.ndarray, path: Path) -> Radiu
         fits = values.shape == clean.shape and values.dtype.kind == kind
         require(fits, f"{path}: {name}/{norm} must be {clean.shape}, {called}, got {values.shape} {values.dtype}")
     found = Radius(radius, np.char.decode(letters, "ascii", "replace"), _telemetry(file, norm, clean, path))
-    require("reach" in found.telemetry, f"{path} has no dataset 'telemetry/{norm}/reach'")
+    require("reach" in found.telemetry, f"{path} has no dataset 'reach' in telemetry/{norm}")
     _require_radius(found, clean, f"{path}: radius/{norm}")
     return found
 
