@@ -58,14 +58,15 @@ def document(found: dict[str, Published]) -> str:
 
 
 def test_the_table_in_git_has_each_base_and_then_the_largest_effect_first() -> None:
-    study_grid.publish("audit", study_grid.frame("audit", study_grid.raised("ir_nesterov", (10, 11, 12))))
+    raised = study_grid.raised("ir_nesterov", (1.5, 1.6, 1.7), "radius_linf")
+    study_grid.publish("audit", study_grid.frame("audit", raised))
     lines = [line for line in document(published_folder.read(PUBLISHED)).splitlines() if line.startswith("| ")][2:]
     based = [bool(line.split(" | ")[2].strip("| ")) for line in lines]
     assert not any(based[: based.index(True)]) and all(based[based.index(True) :])
-    assert lines[0].startswith("| strict<br><sub>IR(R,SmG)</sub> | 41.0 | ")
+    assert lines[0].startswith("| strict<br><sub>IR(R,SmG)</sub> | 0.151 | ")
     moved, *cells = lines[based.index(True)].removeprefix("| ").split(" | ")
     assert moved == "Nesterov momentum, teacher and student<br><sub>IR(R,SmG), against: strict</sub>"
-    assert cells[:2] == ["52.0", "**+11.0**<br><sub>[+8.5, +13.5]</sub>"]
+    assert cells[0] == "0.167" and cells[1].startswith("**+10.6 %**†<br><sub>[+")
 
 
 def test_without_studies_the_table_in_git_says_how_to_make_them() -> None:
