@@ -68,7 +68,7 @@ def steepest(gradient: Tensor, norm: Norm, floor: float) -> Tensor:
     raise InputError(f"norm must be 'l2' or 'linf', got {norm!r}")
 
 
-def onto_ball(delta: Tensor, norm: Norm, epsilon: float | Tensor) -> Tensor:
+def onto_ball(delta: Tensor, norm: Norm, epsilon: float) -> Tensor:
     """The closest perturbation with norm at most `epsilon`.
 
     >>> onto_ball(torch.tensor([[[[3.0, 4.0]]]]), "l2", 1.0)

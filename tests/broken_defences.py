@@ -1,5 +1,7 @@
 """Defences that look robust and are not, each with the one defect that a check of the gate is there to find; and two honest models."""
 
+import zlib
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -57,10 +59,10 @@ class GradientKiller(nn.Module):
         return self.model(images).detach() + 0.0 * images.flatten(1).sum(1, keepdim=True)
 
 
-class Saturated(nn.Module):
-    """The same decisions with very large logits: cross-entropy and its gradient underflow in float32."""
+class Scaled(nn.Module):
+    """The same decisions with very large or very small logits: cross-entropy and its gradient underflow in float32."""
 
-    def __init__(self, model: nn.Module, factor: float = 1e4) -> None:
+    def __init__(self, model: nn.Module, factor: float) -> None:
         super().__init__()
         self.model, self.factor = model, factor
 
@@ -77,6 +79,96 @@ class Quantised(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model((images * self.levels).round() / self.levels)
+
+
+class Thermometer(nn.Module):
+    """Shows the model, of every pixel, how many of some levels it exceeds (Buckman et al. 2018), through which no gradient passes."""
+
+    def __init__(self, model: nn.Module, levels: int = 8) -> None:
+        super().__init__()
+        self.model, self.levels = model, levels
+
+    def forward(self, images: Tensor) -> Tensor:
+        steps = (torch.arange(self.levels, device=images.device) + 0.5).to(images) / self.levels
+        return self.model((images.unsqueeze(-1) > steps).to(images).mean(-1) + 0.0 * images)
+
+
+class TinyGradients(nn.Module):
+    """The same logits, but what is sent back is multiplied on the way, so that the gradient is not the network's."""
+
+    def __init__(self, model: nn.Module, factor: float = 1e-30) -> None:
+        super().__init__()
+        self.model, self.factor = model, factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        small = self.factor * images
+        return self.model(images.detach() + small - small.detach())
+
+
+class Resized(nn.Module):
+    """Resizes every image to a size of its own and back (Xie et al. 2018): drawn anew each time, or from a hash of the image."""
+
+    def __init__(self, model: nn.Module, hashed: bool) -> None:
+        super().__init__()
+        self.model, self.hashed = model, hashed
+
+    def forward(self, images: Tensor) -> Tensor:
+        drawn = [_hash(image) if self.hashed else int(torch.randint(1 << 30, ())) for image in images]
+        resized = [self._resized(image[None], SIDE - 2 + number % 7) for image, number in zip(images, drawn)]
+        return self.model(torch.cat(resized))
+
+    def _resized(self, image: Tensor, side: int) -> Tensor:
+        there = functional.interpolate(image, size=(side, side), mode="bilinear")
+        return functional.interpolate(there, size=image.shape[2:], mode="bilinear")
+
+
+def _hash(image: Tensor) -> int:
+    return zlib.crc32(image.detach().cpu().float().numpy().tobytes())
+
+
+class Lookup(nn.Module):
+    """Knows the images that it will be asked about, and near them answers as for the image itself: right, flat, without a gradient."""
+
+    def __init__(self, model: nn.Module, known: Tensor, reach: float) -> None:
+        super().__init__()
+        self.model, self.reach = model, reach
+        self.register_buffer("known", known)
+
+    def forward(self, images: Tensor) -> Tensor:
+        known = self.known.to(images)  # type: ignore[operator]
+        nearest = known[torch.cdist(images.flatten(1), known.flatten(1)).argmin(1)]
+        near = (images - nearest).flatten(1).abs().amax(1, keepdim=True) < self.reach
+        return torch.where(near, self.model(nearest).detach(), self.model(images))
+
+
+class MedianBlur(nn.Module):
+    """Shows the model the median of every 3 by 3 pixels."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        around = functional.unfold(functional.pad(images, (1, 1, 1, 1), mode="replicate"), 3)
+        return self.model(around.median(1, keepdim=True).values.view_as(images))
+
+
+class KWinners(nn.Module):
+    """Keeps the k largest units of a layer and sets the others to zero (Xiao et al. 2020): no two points have quite the same gradient."""
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k = k
+
+    def forward(self, units: Tensor) -> Tensor:
+        return units * (units >= units.topk(self.k, 1).values[:, -1:]).to(units)
+
+
+class Sign(nn.Module):
+    """Units of which only the sign is passed on; trained by what the identity would send back, attacked by what really is: nothing."""
+
+    def forward(self, units: Tensor) -> Tensor:
+        return units.sign() + (units.clamp(-1, 1) - units.clamp(-1, 1).detach()) * self.training
 
 
 class StartDetector(nn.Module):
@@ -142,10 +234,10 @@ def quadrants(count: int) -> tuple[Tensor, Tensor, Tensor]:
     return images, labels, brightest[:, 0] - brightest[:, 1]
 
 
-def network() -> nn.Module:
+def network(activation: nn.Module | None = None) -> nn.Module:
     """A small network, untrained."""
     torch.manual_seed(0)
-    return nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 64), nn.ReLU(), nn.Linear(64, CLASSES))
+    return nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 64), activation or nn.ReLU(), nn.Linear(64, CLASSES))
 
 
 def trained(model: nn.Module, images: Tensor, labels: Tensor, epochs: int, epsilon: float | None = None) -> nn.Module:

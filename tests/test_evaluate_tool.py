@@ -42,7 +42,7 @@ PARAMS = {
         "search": {"seed": 0, "gradients": 14, "classes": 3, "steps": 5, "worth": 0.01},
         "paper": {"seed": 0, "steps": 5, "runs": 2, "batch_size": 50},
         "referee": {"seed": 0, "radii": {"linf": 0.03}, "images": 4, "attacks": ["apgd-ce"], "iterations": 2, "targets": 1, "queries": 2},
-        "probes": {"seed": 0, "images": 10, "draws": 2, "longer": 2.0},
+        "probes": {"seed": 0, "images": 10, "draws": 2, "norms": ["linf"], "longer": 1.5},
     },
     "own_attacks": {},
 }

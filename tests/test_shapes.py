@@ -51,7 +51,7 @@ def of_referee(name: str, model: nn.Module, work: Work, threat: Threat) -> Stand
 def of_probes(model: nn.Module, work: Work, threat: Threat) -> Standing:
     """A longer search and one in float64, held against a search that has found nothing."""
     best = {threat.norm: Best.unknown(work, threat.norm)}
-    found = probes.records(model, work, best, probes.Settings(0, COUNT, 1, 1.1), SEARCH)
+    found = probes.records(model, work, best, probes.Settings(0, COUNT, 1, [threat.norm], 1.1), SEARCH)
     return {one.attack: radii.stands(one.telemetry["after"], threat.epsilon) for one in found if "after" in one.telemetry}
 
 

@@ -31,22 +31,27 @@ PASSES = 5
 NEAR = 1e-6  # by how much every pixel is moved to see whether the logits jump
 SHORTER = 0.9  # of the known radius: where noise is tried
 HALVINGS = 8
-SHORT = 4  # the search in float64 may spend this part of the gradients
+SLOWER = 2  # a longer search takes so many times the steps in a walk
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Section `attacks.probes`: so many `images`, `draws` of noise, and `longer` times the gradients for a search that is held against it."""
+    """Section `attacks.probes`: how many `images`, and `draws` of noise.
+
+    The search is held against others in these `norms`, one of which has `longer` times its gradients.
+    """
 
     seed: int
     images: int
     draws: int
+    norms: list[Norm]
     longer: float
 
     def __post_init__(self) -> None:
         for name in ("images", "draws"):
             require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
         require(self.longer > 1, f"longer must exceed 1, got {self.longer}")
+        require(len(self.norms) > 0, "norms must name at least one of l2, linf")
 
 
 class Scaled(nn.Module):
@@ -72,7 +77,8 @@ def records(model: nn.Module, work: Work, best: Mapping[Norm, Best], settings: S
     for norm, known in best.items():
         before = torch.minimum(known.radius[torch.from_numpy(asked)], _reach(part.batch.images, norm))
         some += [_gradients(model, part, norm, before, settings), _black_box(model, part, norm, before, settings)]
-        some += _searches(model, part, norm, before, settings, main)
+        if norm in settings.norms:
+            some += _searches(model, part, norm, before, settings, main)
     some.append(_forward(model, part, settings))
     return found + [scattered(replace(record, settings=asdict(settings) | record.settings), asked) for record in some]
 
@@ -80,11 +86,11 @@ def records(model: nn.Module, work: Work, best: Mapping[Norm, Best], settings: S
 def _returned(model: nn.Module, best: Best) -> Record:
     """The nearest adversarial images once more: how far outside the box or off their radius, and by how much the label leads, if it does.
 
-    The lead is a share of the largest logit, because an image on the boundary may fall to either side by rounding.
+    The lead is a share of the clean image's largest logit, because an image on the boundary may fall to either side by rounding.
     """
     known = torch.isfinite(best.radius)
-    logits = _logits(model, best.adversarial, best.batch_size)
-    lead = -margin(logits, best.labels) / logits.abs().amax(1).clamp_min(torch.finfo(logits.dtype).tiny)
+    logits, before = (_logits(model, images, best.batch_size) for images in (best.adversarial, best.images))
+    lead = -margin(logits, best.labels) / before.abs().amax(1).clamp_min(torch.finfo(before.dtype).tiny)
     flat = best.adversarial.flatten(1)
     outside = torch.maximum(-flat.amin(1), flat.amax(1) - 1).clamp_min(0)
     off = (distances(best.adversarial, best.images, best.norm) / best.radius - 1).abs()
@@ -169,9 +175,10 @@ def _shortest(model: nn.Module, work: Work, norm: Norm, candidates: list[Tensor]
 
 
 def _searches(model: nn.Module, work: Work, norm: Norm, before: Tensor, settings: Settings, main: Search) -> list[Record]:
-    """A longer search, and a short one in float64 on logits of size 1."""
-    longer = replace(main, gradients=round(settings.longer * main.gradients))
-    short = replace(main, gradients=max(main.gradients // SHORT, main.classes + main.steps))
+    """A longer search, and one walk of half the steps in float64 on logits of size 1: no match for the search unless that was blind."""
+    longer = replace(main, gradients=round(settings.longer * main.gradients), steps=SLOWER * main.steps)
+    classes, steps = min(main.classes, 2), max(1, main.steps // 2)
+    short = replace(main, gradients=classes + steps, classes=classes, steps=steps)
     asked = {"longer": (model, work, longer), "float64": (*_exact(model, work), short)}
     after = {name: search(one, part, norm, plan)[0].radius for name, (one, part, plan) in asked.items()}
     return [_probe(name, norm, {"before": before, "after": radius}, {"search": asdict(asked[name][2])}) for name, radius in after.items()]

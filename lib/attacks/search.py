@@ -1,8 +1,8 @@
 """The shortest adversarial perturbation of every image, by walks whose ball shrinks where they succeed and grows where they do not.
 
-The idea is that of FMN (Pintor et al. 2021, "Fast minimum-norm adversarial attacks through adaptive norm constraints"): instead of asking at one
-radius after the other, a walk follows the boundary of the decision while its radius adapts. Each walk raises the lead of one other
-class over the label's, within the best radius that earlier walks found. No step changes with the scale of the logits.
+The idea is that of FMN (Pintor et al. 2021, "Fast minimum-norm adversarial attacks through adaptive norm constraints"): a walk follows the
+boundary of the decision while its radius adapts. Each walk raises the lead of one other class over the label's, within the best radius that
+earlier walks found. No step changes with the scale of the logits.
 """
 
 import math
@@ -26,6 +26,7 @@ GROWTH, HASTE = 1.1, 2.0  # until a walk has fooled the network its radius grows
 FLOOR = 1e-3  # least first radius in units of the longest perturbation: gradients that are too large would promise less for ever
 PULLS, FIRST_PULL = 8, 1 / 64  # passes in which the best image is pulled towards the clean one, and by what share at first
 LATE = 0.9  # of the gradients: those after them should not change much
+TINY = torch.finfo(torch.float32).tiny
 SMALLEST, LARGEST = 2.0**-100, 2.0**100  # factors on a lead before it is differentiated
 
 
@@ -201,8 +202,10 @@ class _Search:
         if self.norm == "l2":
             gradient = gradient.masked_fill(((now <= 0) & (gradient < 0)) | ((now >= 1) & (gradient > 0)), 0.0)
         moved = now + length * _column(radius) * balls.steepest(gradient, self.norm, balls.STRICT.floor)
-        delta = moved.clamp(0, 1) - images
-        return (images + balls.onto_ball(delta, self.norm, _column(radius))).clamp(0, 1)
+        delta, limit = moved.clamp(0, 1) - images, _column(radius)
+        if self.norm == "linf":
+            return (images + delta.clamp(-limit, limit)).clamp(0, 1)
+        return (images + delta * (limit / balls.lengths(delta).clamp_min(TINY)).clamp_max(1)).clamp(0, 1)
 
     def _slope(self, now: Tensor, here: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Gradient of the lead of `target` over the label, the lead, and whether the network is fooled.
@@ -248,7 +251,7 @@ class _Search:
     def _logits(self, images: Tensor, here: Tensor) -> Tensor:
         self.passes[here] += 1
         with torch.no_grad():
-            return self.model(images)  # type: ignore[no-any-return]
+            return self.model(images)
 
     def _others(self, images: Tensor, here: Tensor) -> Tensor:
         """The classes but the label, the likeliest first, (n, K - 1)."""

@@ -28,22 +28,22 @@ _RULES = [
         "referee",
         "%",
         "radius",
-        "AutoAttack breaks at most 1 % of the images that the search left standing and it was tried on; attacks of your own shorten the "
-        "mean radius by less than 3 %",
+        "AutoAttack breaks at most 1 % of the images that the search left standing and it was tried on; other white-box attacks shorten "
+        "the mean radius by at most 3 %",
     ),
     Rule(
         "G5",
         "end of the curve",
         "%",
         "radius",
-        "every image falls somewhere in the box; at L∞ 0.5, where every ball holds the grey image, no more stand than the largest class has",
+        "every image falls somewhere in the box; at L∞ 0.5, where the grey image is in reach, no more stand than the largest class has",
     ),
     Rule(
         "G6",
         "convergence",
         "%",
         "radius",
-        "a longer search shortens the mean radius by less than 3 % (fail), and the last tenth of the search by less than 2 % (warn)",
+        "a longer search shortens the mean radius by at most 1 % (warn) or 3 % (fail), the last tenth of the search by at most 2 % (warn)",
     ),
     Rule(
         "G8",
@@ -86,7 +86,7 @@ _RULES = [
         "logit scale, float64",
         "%",
         "radius",
-        "a short search in float64 with logits of size 1 shortens the mean radius by less than 3 %",
+        "a short walk in float64 with logits of size 1 shortens the mean radius by at most 3 %",
     ),
     Rule(
         "G15",
