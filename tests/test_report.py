@@ -137,7 +137,7 @@ def test_a_second_run_into_a_full_folder_writes_the_same_bytes_and_touches_nothi
     """The first run found an old table, an old figure and somebody's file."""
     monkeypatch.chdir(shutil.copytree(project, tmp_path / "project"))
     first = contents()
-    assert len(first) == 46 and Path("report/README.md").read_text() == "mine" and not list(Path().glob(".report*"))
+    assert len(first) == 47 and Path("report/README.md").read_text() == "mine" and not list(Path().glob(".report*"))
     assert run(*OPTIONS).exit_code == 0
     assert [name for name in first | contents() if first.get(name) != contents().get(name)] == []
 
