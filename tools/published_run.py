@@ -12,10 +12,11 @@ from ruamel.yaml import YAML
 from lib import gradient_file
 from lib.base import h5, params
 from lib.base.errors import require
+from lib.compare import networks
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Record
 from lib.evaluation.threats import threats
-from lib.report import grid, radii
+from lib.report import grid
 from lib.report.results import records
 from lib.report.rows import rows, seeds
 
@@ -60,7 +61,7 @@ def _radii(outcomes: Sequence[Outcomes]) -> dict[tuple[str, str], np.ndarray]:
     """With the radii of transfer attacks where these are at hand."""
     files = {place: TRANSFER / grid.name(place) for place in grid.shown()}
     transfer = [_outcomes(place, path) for place, path in files.items() if path.is_file()]
-    every = radii.of([*outcomes, *transfer])
+    every = networks.of([*outcomes, *transfer])
     return {place: measured.values for place, measured in every.items() if list(measured.seeds) == sorted(seeds())}
 
 

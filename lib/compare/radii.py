@@ -7,11 +7,11 @@ import pandas as pd
 
 from lib import crossed
 from lib.columns import NORMS
+from lib.compare import networks
 from lib.compare.cells import Cell, Table, contrasted
 from lib.compare.comparison import Comparison
+from lib.compare.networks import Place, Radii
 from lib.crossed import Contrast
-from lib.report import radii
-from lib.report.radii import Place, Radii
 
 COLUMNS = ["row", "technique", "norm", "revision", "mean_radius", "percent", "low", "high", "p_adjusted", "images", "seeds"]
 
@@ -25,7 +25,7 @@ def contrasts(base: dict[Place, Radii], other: dict[Place, Radii]) -> dict[Place
 
 def table(compared: Comparison) -> Table:
     """The rows that differ; differences are in percent of the base's mean radius."""
-    known = [radii.of(revision.outcomes) for revision in compared.revisions]
+    known = [networks.of(revision.outcomes) for revision in compared.revisions]
     changes = [contrasts(known[0], other) for other in known]
     rows = [row for row in compared.moved if any((row, norm) in measured for measured in known for norm in NORMS)]
     lines = [
@@ -37,7 +37,7 @@ def table(compared: Comparison) -> Table:
 
 def to_frame(compared: Comparison) -> pd.DataFrame:
     """One line per row, norm and revision: the mean radius, and its difference to the first revision's in percent with its interval."""
-    known = [radii.of(revision.outcomes) for revision in compared.revisions]
+    known = [networks.of(revision.outcomes) for revision in compared.revisions]
     lines = []
     for revision, measured in zip(compared.revisions, known):
         changes = contrasts(known[0], measured) if measured is not known[0] else {}
