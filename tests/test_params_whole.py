@@ -130,6 +130,8 @@ EDITS: list[tuple[dict[str, Any], str]] = [
     ({"training.learning_rate": "8/255"}, r"training.learning_rate must be a number, got '8/255'; write 0.0313725"),
     ({"training.learning_rate": "1e-3"}, r"training.learning_rate must be a number, got '1e-3'; write 0.001, without quotes"),
     ({"threats.table.0.step_size": "1/0"}, r"threats.table.0.step_size must be a number or null, got '1/0'"),
+    ({"at.AT25.epochs": 1.5}, r"at.AT25.epochs must be an integer or null, got 1.5"),
+    ({"at.AT25.epochs": 0}, r"at.AT25: epochs must be positive or null, got 0"),
     ({"threats.table.0.step_size": None}, r"threats.table.0 lacks the key step_size, that of the paper's attack"),
     ({"training.epochs": True}, r"training.epochs must be an integer, got True"),
     ({"training.epochs": 10**50}, r"training.epochs must be an integer, got 10*, which has more than 64 bits"),
