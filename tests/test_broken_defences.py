@@ -20,7 +20,7 @@ from lib.gate.check import Check
 from lib.gate.checks import checks
 from tests import broken_defences as defences
 
-IMAGES = 40
+IMAGES = 30
 CPU = torch.device("cpu")
 THREATS = [Threat("l2", 0.5, 0.125), Threat("linf", 0.1, 0.02)]
 RADII = {"l2": 0.5, "linf": 0.1}
@@ -28,7 +28,7 @@ SETTINGS = {
     "search": {"seed": 0, "gradients": 79, "classes": 4, "steps": 15, "worth": 0.001},
     "paper": {"seed": 0, "steps": 20, "runs": 1, "batch_size": 50},
     "referee": {"seed": 0, "radii": RADII, "images": 10, "attacks": ["apgd-ce", "square"], "iterations": 20, "targets": 3, "queries": 100},
-    "probes": {"seed": 0, "images": 20, "draws": 10, "norms": ["l2"], "longer": 1.25},
+    "probes": {"seed": 0, "images": 15, "draws": 5, "norms": ["l2"], "longer": 1.25},
 }
 TRANSFER = {"sources": ["undefended"], "images": IMAGES, "seed": 0, "radii": RADII, "steps": 20, "first_step": 5.0}
 HONEST = ["linear", "undefended", "adversarially trained"]
@@ -42,11 +42,11 @@ def attacked() -> Attacked:
     images, labels = defences.digits()
     train, known = (images[:-IMAGES], labels[:-IMAGES]), images[-IMAGES:]
     shown, linear = defences.split(known, labels[-IMAGES:]), defences.split(*defences.quadrants(IMAGES)[:2])
-    undefended = defences.trained(defences.network(), *train, epochs=30)
+    undefended = defences.trained(defences.network(), *train, epochs=12)
     makers: dict[str, Callable[[], nn.Module]] = {
         "linear": defences.Quadrants,
         "undefended": lambda: undefended,
-        "adversarially trained": lambda: defences.trained(defences.network(), *train, epochs=30, epsilon=0.5),
+        "adversarially trained": lambda: defences.trained(defences.network(), *train, epochs=12, epsilon=0.5),
         "dropout": lambda: defences.Dropout(undefended),
         "batch statistics": lambda: defences.BatchStatistics(undefended),
         "softmax": lambda: defences.Softmax(undefended),
@@ -61,9 +61,9 @@ def attacked() -> Attacked:
         "resized by a hash": lambda: defences.Resized(undefended, hashed=True),
         "lookup": lambda: defences.Lookup(undefended, known, reach=0.05),
         "start detector": lambda: defences.StartDetector(undefended, known, RADII["linf"]),
-        "median blur": lambda: defences.trained(defences.MedianBlur(defences.network()), *train, epochs=30),
-        "k winners": lambda: defences.trained(defences.network(defences.KWinners(8)), *train, epochs=30),
-        "sign": lambda: defences.trained(defences.network(defences.Sign()), *train, epochs=30),
+        "median blur": lambda: defences.trained(defences.MedianBlur(defences.network()), *train, epochs=12),
+        "k winners": lambda: defences.trained(defences.network(defences.KWinners(8)), *train, epochs=12),
+        "sign": lambda: defences.trained(defences.network(defences.Sign()), *train, epochs=12),
     }
 
     @cache
