@@ -1,7 +1,7 @@
 """A whole grid of result files with known answers, made through the project's own writers."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
 from dataclasses import replace
 from functools import cache
@@ -26,13 +26,8 @@ from lib.report.results import Evidence
 ROOT = Path(__file__).parents[1]
 SIDE, CLASSES, IMAGES = 8, 3, 100
 SHOWN, PROBED, RIGHT = 40, 32, 97
-WALKS = ["few_steps", "single", "single_standardised", "single_cross_entropy", "single_x10", "single_x1000", "single_float64", "reference"]
-SEEN: dict[str, dict[str, float]] = {
-    "forward": {"spread": 0, "probabilities": 0, "classes": 10},
-    "gradients": {"cross_entropy_norm": 1, "zero": 0, "nan": 0, "cosine": 0.9, "taylor_error": 0.1},
-    "single": {"last": 0, "plateau": 0, "zero_gradients": 0, "nan_gradients": 0, "violation": 0},
-}
-STRONGER = ["steps_x2_5", "steps_x5", "step_half", "step_double", "restarts_double"]
+FORWARD = {"spread": 0, "alone": 0, "near": 0, "probabilities": 0, "classes": 10}
+HEALTH = {"zero": 0, "nan": 0, "vanished": 0, "cosine": 0.9, "predicted": 0.6}
 
 
 def make(shares: dict[str, float] | None = None, scale: str = "quick", **changes: object) -> None:
@@ -127,7 +122,7 @@ def outcomes(seed: int, key: str, share: float) -> Outcomes:
         for (norm, epsilon), kept in left.items()
     ]
     known = {norm: radius({place: 0.8 * kept for place, kept in left.items()}, norm, "search image") for norm in NORMS}
-    records = (*found, *referee(known), *probes(left))
+    records = (*found, *referee(known), *probes(known))
     settings = params.value("attacks")
     return Outcomes(test.dataset, key, seed, test.digest, np.arange(IMAGES), test.labels, stands(RIGHT), known, records, settings)
 
@@ -176,22 +171,30 @@ def shown(seed: int, key: str, share: float) -> Outcomes:
     return Outcomes(*where, stands(RIGHT)[:SHOWN], known, (), {"transfer": params.value("transfer")})
 
 
-def probes(left: dict[tuple[str, float], float]) -> list[Record]:
+def probes(known: dict[Norm, Radius]) -> list[Record]:
     """What the gate asks; nothing that it would complain about, but for so few images."""
-    settings = params.value("attacks", "probes")
-    found = [probe("forward", "none", 0.0, RIGHT)]
-    for norm, epsilon in settings["threats"].items():
-        share = left.get((norm, epsilon), 0.5)
-        kept = {"noise": RIGHT, "gradients": RIGHT, "fgsm": round(share * IMAGES)} | dict.fromkeys(WALKS + STRONGER, round(80 * share))
-        found += [probe(name, norm, epsilon, count) for name, count in kept.items()]
+    found = [probe("forward", "none", FORWARD)]
+    for norm, radius in known.items():
+        before = radius.radius[:PROBED]
+        again = {"before": before, "after": before}
+        seen = {
+            "gradients": HEALTH,
+            "black_box": {"before": before, "noise": np.inf, "line": 2 * before},
+            "longer": again,
+            "float64": again,
+        }
+        found += [probe(name, norm, told) for name, told in seen.items()]
+        found.append(probe("returned", norm, {"outside": 0, "lead": -1e-5}))
     return found
 
 
-def probe(name: str, norm: str, epsilon: float, count: int) -> Record:
-    """One probe that leaves the first `count` images standing."""
-    asked = np.arange(IMAGES) < PROBED
-    seen = {key: np.where(asked, value, np.nan).astype(np.float32) for key, value in SEEN.get(name, {}).items()}
-    return Record("probe", name, norm, epsilon, "worst", stands(count)[None] & asked, {"draws": 100}, seen, asked)
+def probe(name: str, norm: str, seen: Mapping[str, np.ndarray | float]) -> Record:
+    """One probe of the first images that are right as they are."""
+    asked, telemetry = np.arange(IMAGES) < PROBED, {}
+    for key, values in seen.items():
+        telemetry[key] = np.full(IMAGES, np.nan, np.float32)
+        telemetry[key][:PROBED] = values
+    return Record("probe", name, norm, 0.0, "worst", stands(RIGHT)[None], {"images": PROBED}, telemetry, asked)
 
 
 def stands(count: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from lib.studies.measure_file import Measures
 from lib.training import resume
 
 FLIPS = 30
-MEASURES = {seed: Measures(*np.full((5, 4), 0.5), np.full(4, -0.5), 0.25, {"strength": 2.0}) for seed in (0, 1)}
+MEASURES = {seed: Measures(*np.full((7, 4), 0.5), np.full(4, -0.5), 0.25, {"strength": 2.0}) for seed in (0, 1)}
 TENSORS = {"model/weight": torch.arange(12.0).view(3, 4), "random/order": torch.arange(9, dtype=torch.uint8), "best/steps": torch.tensor(3)}
 
 
@@ -77,7 +77,7 @@ def model(name: str, all_bytes: bool = True) -> Kind:
 KINDS = {
     "images": Kind(test_files.write_images, lambda path: image_file.read(path, "train"), all_bytes=False),
     "maps": Kind(test_files.write_targets, lambda path: target_file.read(path, test_files.TRAIN), all_bytes=False),
-    "outcomes": Kind(test_files.write_outcomes, outcome_file.read),
+    "radii": Kind(test_files.write_outcomes, outcome_file.read),
     "parts": Kind(lambda path: parts.write(path, test_files.OUTCOMES, parts.Part(0, 1, 2, 3, {"weights": "a"})), parts.read),
     "gradients": Kind(test_files.write_gradients, gradient_file.read),
     "measures": Kind(lambda path: measure_file.write(path, "relu", MEASURES), measure_file.read),

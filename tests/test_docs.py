@@ -18,7 +18,7 @@ from pages import ALL, PAGES, WRITTEN, Command, accepted, anchors, blocks, dvc_p
 from project import ROOT, run
 from torch import nn
 
-from lib.evaluation.threats import Threat
+from lib.attacks.best import distances
 from lib.evaluation.work import Work
 from lib.network.batches import Batch
 
@@ -107,7 +107,7 @@ def test_a_parameter_is_found_by_its_path_and_by_nothing_else() -> None:
 
 
 def test_an_instance_is_one_of_the_matrix_and_nothing_else() -> None:
-    assert is_target("train-ir@R_simple-0") and is_target("evaluate-attacks@together-NR-1") and is_target("threshold")
+    assert is_target("train-ir@R_simple-0") and is_target("evaluate-attacks@NR-1") and is_target("threshold")
     assert not is_target("train-ir@R_simple-7") and not is_target("train-it@R_simple-0") and not is_target("train-ir@R_simple")
 
 
@@ -171,9 +171,10 @@ def test_the_saliency_method_of_the_tutorial_averages_over_neighbours() -> None:
 def test_the_attack_of_the_tutorial_fools_where_one_step_reaches_the_boundary() -> None:
     suite = shown(TUTORIAL, "lib/suites/one_step.py")
     work = Work(Batch(torch.full((3, 1, 4, 4), 0.6), torch.ones(3, dtype=torch.int64)), np.arange(3), 2)
-    threats = [Threat("linf", 0.09, 1.0), Threat("linf", 0.11, 1.0), Threat("l2", 0.39, 1.0), Threat("l2", 0.41, 1.0)]
-    records = suite.records(linear(), work, threats, suite.Settings(loss="margin"))
-    assert [record.accuracy for record in records] == [1.0, 0.0, 1.0, 0.0]
+    settings = suite.Settings("margin", {"l2": 2.0, "linf": 0.4}, 12)
+    for norm, distance in (("linf", 0.1), ("l2", 0.4)):
+        found = suite.attack(linear(), work, norm, settings)
+        np.testing.assert_allclose(distances(found, work.batch.images, norm), distance, rtol=2e-3)
 
 
 def test_the_commands_that_only_look_run() -> None:

@@ -328,7 +328,7 @@ def test_targets_thresholded_on_the_cpu_of_a_gpu_machine_are_no_difference_betwe
     ("path", "step", "row"),
     [
         ("models/1/JR", "training", "JR (seed 1)"),
-        ("results/attacks/0/NR.together.h5", "evaluation", "Standard (seed 0)"),
+        ("results/attacks/0/NR.h5", "evaluation", "Standard (seed 0)"),
         ("data/maps/0/R_simple.h5", "maps", "IR(R,simp) (seed 0)"),
         ("data/targets/0/R_simple.h5", "targets", "IR(R,simp) (seed 0)"),
         ("data/targets/1/R_smoothgrad_perm100.h5", "targets", "IR(R,perm,SmG) (seed 1)"),

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,30 +19,32 @@ from ruamel.yaml import YAML
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lib.attacks import pgd
 from lib.base import image_file, params
-from lib.evaluation import outcome_file
-from lib.evaluation.outcome_file import Outcomes, Record
-from lib.evaluation.outcomes import Asked, Evaluation, outcomes
+from lib.base.errors import InputError
+from lib.evaluation import outcome_file, outcomes
+from lib.evaluation.outcome_file import Outcomes
 from lib.evaluation.threats import threats
+from lib.evaluation.work import Evaluation
 from lib.network import architecture, checkpoint
 from lib.outside import images as any_images
 from lib.outside import model as any_model
 from tools.evaluate import main
 
 SHAPE, CLASSES, COUNT = (3, 4, 4), 4, 24
-STRICT = {"seed": 0, "steps": 5, "restarts": 2, "strict_losses": ["margin", "standardised_cross_entropy"], "strict_step": 5.0}
 PARAMS = {
     "evaluation": {"images": 20, "batch_size": 7},
     "threats": {
         "table": [{"norm": "l2", "epsilon": 0.5, "step_size": 0.2}, {"norm": "linf", "epsilon": 0.03, "step_size": 0.01}],
         "large": [{"norm": "linf", "epsilon": 0.3, "step_size": 0.1}],
-        "curve": [{"norm": "linf", "epsilon": 0.02, "step_size": None}],
+        "small": [{"norm": "linf", "epsilon": 0.02, "step_size": 0.01}],
     },
     "attacks": {
-        "pgd": STRICT | {"semantics": ["paper", "strict"], "paper": {"batch_size": 50}},
-        "probes": STRICT | {"images": 10, "draws": 2, "threats": {"linf": 0.03}},
+        "search": {"seed": 0, "gradients": 14, "classes": 3, "steps": 5, "worth": 0.01},
+        "paper": {"seed": 0, "steps": 5, "runs": 2, "batch_size": 50},
+        "referee": {"seed": 0, "radii": {"linf": 0.03}, "images": 4, "attacks": ["apgd-ce"], "iterations": 2, "targets": 1, "queries": 2},
+        "probes": {"seed": 0, "images": 10, "draws": 2, "norms": ["linf"], "longer": 1.5},
     },
+    "own_attacks": {},
 }
 
 
@@ -240,6 +243,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+FEW = ("--without", "probes", "--without", "referee")
+
+
 def evaluate(*words: str, factory: str | None = "honest", images: str = "images.h5", out: str = "out") -> Result:
     made = [] if factory is None else ["--factory", f"{__name__}:{factory}"]
     return CliRunner().invoke(main, [*made, "--images", images, "--out", out, *words])
@@ -251,12 +257,8 @@ def done(*words: str, **where: str) -> Result:
     return result
 
 
-def found(out: str = "out", suite: str = "pgd") -> Outcomes:
-    return outcome_file.read(Path(out) / f"outcomes.{suite}.h5")
-
-
-def strict_linf(kept: Outcomes) -> Record:
-    return next(record for record in kept.records if (record.semantics, record.attack, record.norm) == ("strict", "pgd5", "linf"))
+def found(out: str = "out") -> Outcomes:
+    return outcome_file.read(Path(out) / "radii.h5")
 
 
 def gate(out: str = "out") -> dict[str, dict]:
@@ -266,7 +268,8 @@ def gate(out: str = "out") -> dict[str, dict]:
 
 def same_records(one: Outcomes, other: Outcomes) -> bool:
     pairs = zip(one.records, other.records, strict=True)
-    return np.array_equal(one.clean, other.clean) and all(np.array_equal(left.correct, right.correct) for left, right in pairs)
+    close = all(np.allclose(one.radii[norm].radius, other.radii[norm].radius, rtol=1e-3) for norm in one.radii)
+    return close and np.array_equal(one.clean, other.clean) and all(np.array_equal(left.correct, right.correct) for left, right in pairs)
 
 
 # What it writes
@@ -280,17 +283,48 @@ def test_every_file_says_what_the_outcomes_say(folder):
     assert said["clean"]["accuracy"] == 0.9 and said["clean"]["low"] < 0.9 < said["clean"]["high"]
     lines = pd.read_csv(folder / "out/results.csv")
     assert list(lines.columns) == ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsilon", "accuracy", "n"]
-    assert len(said["attacks"]) == len(kept.records) == len(lines) - 1 == 8
-    for record, entry, line in zip(kept.records, said["attacks"], lines.iloc[1:].itertuples()):
-        key = (record.semantics, record.attack, record.norm, record.epsilon, record.accuracy)
-        assert (*(entry[name] for name in ("semantics", "attack", "norm", "epsilon", "accuracy")),) == key
-        assert (line.semantics, line.attack, line.norm, line.epsilon) == key[:4] and line.accuracy == pytest.approx(key[4]) and line.n == 20
-    strict = strict_linf(kept)
-    assert 0 < strict.accuracy < 0.9
+    entries = {(entry["semantics"], entry["norm"], entry["epsilon"]): entry for entry in said["attacks"]}
+    assert set(entries) == {(attack, *place) for attack in ("paper", "strict") for place in (("l2", 0.5), ("linf", 0.03))}
+    for line in lines.iloc[1:].itertuples():
+        assert line.accuracy == pytest.approx(entries[line.semantics, line.norm, line.epsilon]["accuracy"], rel=1e-5) and line.n == 20
+    strict = kept.strict("linf", 0.03).accuracy
+    assert 0 < strict < 0.9 and entries["strict", "linf", 0.03]["accuracy"] == strict
     for text in (printed, (folder / "out/table.md").read_text()):
         row = next(line for line in text.splitlines() if line.lstrip("| ").startswith("L∞ 0.03"))
-        assert f"{100 * strict.accuracy:.1f}" in row
+        assert f"{100 * strict:.1f}" in row and f"mean robust radius {kept.radii['l2'].capped.mean(dtype=float):.4g}" in text
+    assert said["mean_radius"]["linf"] == pytest.approx(kept.radii["linf"].capped.mean(), rel=1e-4)
+    assert [(entry["norm"], entry["asked"]) for entry in said["referee"]] == [("linf", 4)]
     assert said["gate"] == {key: check["verdict"] for key, check in gate().items()} and len(said["gate"]) == 16
+
+
+def test_every_image_has_its_radius_and_the_curve_counts_them(folder):
+    done("--without", "probes", "--without", "referee")
+    kept, lines, curves = found(), pd.read_csv("out/radii.csv", keep_default_na=False), pd.read_csv("out/curves.csv")
+    for norm, radius in kept.radii.items():
+        np.testing.assert_allclose(lines[f"radius_{norm}"], radius.radius, rtol=1e-5)
+        assert lines[f"found_by_{norm}"].tolist() == radius.found_by.tolist()
+        for line in curves[curves["norm"] == norm].itertuples():
+            far = np.abs(radius.radius - line.epsilon) > 1e-4 * line.epsilon
+            assert (
+                (radius.radius[far] > line.epsilon).sum() / 20
+                <= line.accuracy + 1e-5
+                <= (1 - (radius.radius[far] <= line.epsilon).sum() / 20) + 2e-5
+            )
+    assert lines["image"].tolist() == list(range(20)) and lines["clean"].tolist() == kept.clean.astype(int).tolist()
+
+
+def test_a_folder_without_parameters_gets_those_of_the_quick_scale(folder, monkeypatch):
+    (folder / "params.yaml").unlink()
+    seen = {}
+
+    def refuse(model, test, asked, device):
+        seen.update(asked.settings)
+        raise InputError("enough seen")
+
+    monkeypatch.setattr("tools.evaluate.outcomes.outcomes", refuse)
+    result = evaluate()
+    assert "there is no params.yaml in this folder" in result.stderr and "those of the quick scale" in result.stderr
+    assert seen == YAML(typ="safe").load((ROOT / "scales/quick.yaml").read_text())["attacks"]
 
 
 def test_the_checks_that_do_not_pass_are_printed_and_the_others_are_not(folder):
@@ -301,20 +335,20 @@ def test_the_checks_that_do_not_pass_are_printed_and_the_others_are_not(folder):
     assert verdicts["G2"] == verdicts["G3"] == "pass" and verdicts["G15"] == "not measured"
 
 
-def test_options_choose_suites_threats_images_and_name(folder):
-    done("--suite", "pgd", "--threats", "curve", "--count", "6", "--batch-size", "3", "--name", "mine")
+def test_options_choose_attacks_threats_images_and_name(folder):
+    words = [word for part in ("paper", "referee", "probes") for word in ("--without", part)]
+    done(*words, "--threats", "small", "--count", "6", "--batch-size", "3", "--name", "mine")
     kept = found()
-    assert sorted(path.name for path in (folder / "out").glob("*.h5")) == ["outcomes.pgd.h5"]
-    assert [(record.semantics, record.norm, record.epsilon) for record in kept.records] == [("strict", "linf", 0.02)]
-    assert (len(kept.rows), kept.row) == (6, "mine")
-    assert gate()["G2"]["verdict"] == "not measured"
+    assert [path.name for path in (folder / "out").glob("*.h5")] == ["radii.h5"] and kept.records == ()
+    assert (len(kept.rows), kept.row) == (6, "mine") and gate()["G2"]["verdict"] == "not measured"
+    assert pd.read_csv("out/results.csv")["epsilon"].dropna().tolist() == [0.02]
 
 
 def test_without_a_count_fewer_images_than_params_asks_for_are_all_attacked(folder):
     PARAMS_OF_MANY = PARAMS | {"evaluation": {"images": 1000, "batch_size": 50}}
     with (folder / "params.yaml").open("w") as file:
         YAML().dump(PARAMS_OF_MANY, file)
-    done("--suite", "pgd")
+    done(*FEW)
     assert len(found().rows) == COUNT
 
 
@@ -326,30 +360,30 @@ def test_one_of_our_model_folders_gives_what_the_pipeline_gives(folder):
     images = np.random.default_rng(1).integers(0, 256, (12, 1, 28, 28), dtype=np.uint8)
     image_file.write(folder / "digits.h5", "toy", CLASSES, {"test": (images, decided(model, images), np.arange(12))})
     checkpoint.write(folder / "ours", model, settings, (1, 28, 28), CLASSES, [{"epoch": 1}])
-    done("--model", "ours", "--suite", "pgd", "--threats", "large", factory=None, images="digits.h5")
+    done("--model", "ours", *FEW, "--threats", "large", factory=None, images="digits.h5")
     network, test = checkpoint.read(folder / "ours", torch.device("cpu")), image_file.read(folder / "digits.h5", "test")
-    attack = params.section(pgd.Settings, "attacks", "pgd")
-    piped = outcomes(network, test, Asked("ours", 0, "pgd", attack, threats("large"), Evaluation(12, 7)), torch.device("cpu"))
+    attacks = replace(params.section(outcomes.Settings, "attacks"), referee=None, probes=None)
+    asked = outcomes.evaluation("ours", 0, attacks, threats("large"), Evaluation(12, 7))
+    piped = outcomes.outcomes(network, test, asked, torch.device("cpu"))
     assert found().row == "ours" and found().clean.all() and same_records(found(), piped)
-    assert 0 < np.mean([record.accuracy for record in piped.records]) < 1
+    assert all(np.array_equal(found().radii[norm].radius, radius.radius) for norm, radius in piped.radii.items())
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt"])
 def test_weights_from_a_file_are_the_models_own(folder, name):
     state = honest().state_dict()
     save_file(state, name) if name.endswith("safetensors") else torch.save(state, name)
-    done("--suite", "pgd", "--weights", name, factory="weighty")
-    done("--suite", "pgd", out="direct")
+    done(*FEW, "--weights", name, factory="weighty")
+    done(*FEW, out="direct")
     assert same_records(found(), found("direct"))
 
 
 def test_an_undefended_reference_lets_the_gate_judge_the_attack(folder):
     write_images(folder / "images.h5", honest(), dataset="mnist")
-    done("--suite", "pgd", "--threats", "large", "--name", "undefended", out="first")
-    done("--suite", "pgd", "--threats", "large", "--reference", "first")
+    done(*FEW, "--threats", "large", "--name", "undefended", out="first")
+    done(*FEW, "--threats", "large", "--reference", "first")
     assert gate("first")["G15"]["value"] is None
-    strict = strict_linf(found("first"))
-    assert gate()["G15"]["value"] == pytest.approx(100 * strict.accuracy)
+    assert gate()["G15"]["value"] is not None and gate()["G15"]["verdict"] in ("pass", "fail", "warn")
 
 
 @pytest.mark.parametrize("flags, packages", [(["-P"], ["lib", "tools"]), ([], ["lib"])])
@@ -360,11 +394,11 @@ def test_it_runs_from_any_folder_with_a_factory_there_and_packages_called_like_o
         Path(package, "nets.py").write_text("from torch import nn\nmake = lambda: nn.Sequential(nn.Flatten(), nn.Linear(48, 4))\n")
     Path("mine.py").write_text(f"import {packages[-1]}.nets\ndef make():\n    from lib.nets import make\n    return make()\n")
     save_file(honest().state_dict(), "weights.safetensors")
-    words = ["--factory", "mine:make", "--weights", "weights.safetensors", "--images", "images.h5", "--suite", "pgd", "--out", "out"]
+    words = ["--factory", "mine:make", "--weights", "weights.safetensors", "--images", "images.h5", *FEW, "--out", "out"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     ran = subprocess.run([sys.executable, *flags, "-m", "tools.evaluate", *words], env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    done("--suite", "pgd", out="direct")
+    done(*FEW, out="direct")
     assert same_records(found(), found("direct"))
 
 
@@ -390,10 +424,9 @@ def test_a_folder_of_png_files_and_an_image_file_with_the_same_pixels_give_the_s
     image_file.write(folder / "photos.h5", "photos", CLASSES, {"test": (images[rows], labels[rows], rows)})
     done(images="photos", out="of_folder")
     done(images="photos.h5", out="of_file")
-    for suite in ("pgd", "probes"):
-        one, other = found("of_folder", suite), found("of_file", suite)
-        assert one.clean.all() and np.array_equal(one.labels, other.labels) and same_records(one, other)
-        assert one.images_digest == other.images_digest
+    one, other = found("of_folder"), found("of_file")
+    assert one.clean.all() and np.array_equal(one.labels, other.labels) and same_records(one, other)
+    assert one.images_digest == other.images_digest
     assert (folder / "of_folder/table.md").read_text() == (folder / "of_file/table.md").read_text()
 
 
@@ -419,13 +452,13 @@ def test_a_model_in_train_mode_is_evaluated_in_eval_mode_and_handed_back_as_it_c
     model = dropped()
     before = [(module.training, [parameter.requires_grad for parameter in module.parameters(False)]) for module in model.modules()]
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    result = done("--suite", "pgd", factory="dropped")
+    result = done(*FEW, factory="dropped")
     assert "the model came in train mode; it is evaluated in eval mode" in result.stderr
     after = [(module.training, [parameter.requires_grad for parameter in module.parameters(False)]) for module in model.modules()]
     assert before == after and any(training for training, _ in after) and not all(training for training, _ in after)
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
-    quiet = done("--suite", "pgd", factory="dropped_in_eval_mode", out="in_eval")
+    quiet = done(*FEW, factory="dropped_in_eval_mode", out="in_eval")
     assert "train mode" not in quiet.stderr and same_records(found(), found("in_eval"))
     assert json.loads((folder / "out/results.json").read_text())["remarks"][0] == any_model.TRAIN_MODE
 
@@ -439,9 +472,9 @@ def test_probabilities_are_remarked_on_and_fail_the_gate(folder):
 
 
 def test_a_model_no_better_than_the_largest_class_is_remarked_on(folder):
-    result = done("--suite", "pgd", factory="always_first")
+    result = done(*FEW, factory="always_first")
     assert "no more than the share of the largest class" in result.stderr and "alphabetical" in result.stderr
-    assert "largest class" not in done("--suite", "pgd", out="honest").stderr
+    assert "largest class" not in done(*FEW, out="honest").stderr
 
 
 def test_a_float64_model_is_given_float64_images(folder):
@@ -453,8 +486,8 @@ def test_a_float64_model_is_given_float64_images(folder):
 
 
 def test_a_model_that_views_its_images_can_be_evaluated(folder):
-    done("--suite", "pgd", factory="viewed")
-    done("--suite", "pgd", out="honest")
+    done(*FEW, factory="viewed")
+    done(*FEW, out="honest")
     assert same_records(found(), found("honest"))
 
 
@@ -463,7 +496,7 @@ def test_a_model_that_views_its_images_can_be_evaluated(folder):
 def test_a_model_that_changes_its_images_or_has_no_modes_gives_the_honest_outcomes(folder, factory, has_modes):
     result = done(factory=factory)
     done(out="honest")
-    assert same_records(found(), found("honest")) and same_records(found(suite="probes"), found("honest", "probes"))
+    assert same_records(found(), found("honest"))
     assert ("the model has no modes" in result.stderr) != has_modes and "train mode" not in result.stderr
 
 
@@ -486,8 +519,8 @@ def test_with_one_image_at_a_time_a_model_that_looks_at_its_batch_has_one_answer
 
 def test_weights_build_the_layers_that_wait_for_them(folder):
     torch.save(honest().state_dict(), "weights.pt")
-    done("--suite", "pgd", "--weights", "weights.pt", factory="unbuilt")
-    done("--suite", "pgd", out="honest")
+    done(*FEW, "--weights", "weights.pt", factory="unbuilt")
+    done(*FEW, out="honest")
     assert same_records(found(), found("honest"))
 
 
@@ -523,42 +556,24 @@ REFUSED = [
     ("honest", ["--weights", "other.safetensors"], "missing 1.weight, 1.bias"),
     ("honest", ["--weights", "broken.safetensors"], "broken.safetensors is not a readable safetensors file"),
     ("honest", ["--weights", "nested.pt"], "nested.pt must hold a state dict (names and tensors, nothing else), it holds a dict with e"),
-    ("honest", ["--suite", "deepfool"], "attack suite must be a file in lib/suites, got 'deepfool'"),
-    ("honest", ["--threats", "tabel"], "threats has no key 'tabel', it has table, large, curve"),
+    ("honest", ["--threats", "tabel"], "threats has no key 'tabel', it has table, large, small"),
     ("honest", ["--count", "25"], "25 images are asked for, images.h5 has 24"),
     ("honest", ["--image-size", "8"], "images of class folders can be resized"),
     ("honest", ["--images", "empty"], "expected folders of images named after their classes in empty"),
-    ("honest", ["--reference", "empty"], "--reference must be a folder that this command made, empty holds no outcomes"),
+    ("honest", ["--reference", "empty"], "--reference must be a folder that this command made, empty holds no radii.h5"),
     ("honest", ["--out", "full"], "--out must be a new or an empty folder, full is not"),
 ]
 
 
-AUTOATTACK = {
-    "seed": 0,
-    "attacks": ["apgd-ce", "fab-t"],
-    "images": None,
-    "iterations": 2,
-    "targets": 1,
-    "queries": 2,
-    "square_images": None,
-}
-
-
-@pytest.mark.parametrize(
-    "attacks, place",
-    [
-        (PARAMS["attacks"] | {"autoattack": AUTOATTACK}, "attacks.autoattack.attacks"),
-        ({"together": PARAMS["attacks"] | {"autoattack": AUTOATTACK}}, "attacks.together.autoattack.attacks"),
-    ],
-)
-def test_attacks_that_need_more_classes_are_refused_before_the_first_attack(folder, monkeypatch, attacks, place):
+def test_attacks_that_need_more_classes_are_refused_before_the_first_attack(folder, monkeypatch):
+    asked = PARAMS["attacks"]["referee"] | {"attacks": ["apgd-ce", "fab-t"]}
     with (folder / "params.yaml").open("w") as file:
-        YAML().dump(PARAMS | {"attacks": attacks}, file)
+        YAML().dump(PARAMS | {"attacks": PARAMS["attacks"] | {"referee": asked}}, file)
     image_file.write(folder / "two.h5", "toy", 2, {"test": (pixels(), np.arange(COUNT) % 2, np.arange(COUNT))})
-    monkeypatch.setattr("tools.evaluate.outcomes", lambda *asked: pytest.fail("an attack was started"))
+    monkeypatch.setattr("tools.evaluate.outcomes.outcomes", lambda *asked: pytest.fail("an attack was started"))
     result = evaluate(factory="two_classes", images="two.h5")
-    assert result.exit_code == 1 and f"need at least 4 classes, the model has 2: set {place} to [apgd-ce]" in result.output
-    assert not Path("out").exists()
+    sentence = "need at least 4 classes, the model has 2: set attacks.referee.attacks to [apgd-ce]"
+    assert result.exit_code == 1 and sentence in result.output and not Path("out").exists()
 
 
 @pytest.mark.parametrize("factory, words, sentence", REFUSED)
@@ -590,5 +605,5 @@ def test_a_weights_file_is_never_executed(folder):
 
 def test_a_crash_leaves_no_folder(folder, monkeypatch):
     monkeypatch.setattr("tools.evaluate.to_markdown", lambda found: 1 / 0)
-    assert isinstance(evaluate("--suite", "pgd").exception, ZeroDivisionError)
+    assert isinstance(evaluate(*FEW).exception, ZeroDivisionError)
     assert sorted(path.name for path in folder.iterdir()) == ["images.h5", "params.yaml"]

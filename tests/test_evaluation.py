@@ -115,7 +115,9 @@ def test_no_radius_is_longer_than_the_box_allows_or_than_any_attack_found():
 def test_the_referee_and_the_probes_are_asked_where_there_are_settings_for_them():
     model = smooth(4, SHAPE, seed=2)
     plan = referee.Settings(0, {"linf": 0.01}, 5, ["apgd-ce"], 2, 1, 1)
-    found = evaluate(model, labelled_by(model, 12), settings=evaluation.Settings(SEARCH, None, plan, probes.Settings(0, 4, 2, 2.0)))
+    found = evaluate(
+        model, labelled_by(model, 12), settings=evaluation.Settings(SEARCH, None, plan, probes.Settings(0, 4, 2, ["linf"], 2.0))
+    )
     assert {record.semantics for record in found.records} == {"autoattack", "probe"}
     assert next(record for record in found.records if record.semantics == "autoattack").asked.sum() == 5
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
 
 import h5py
@@ -19,7 +18,7 @@ from lib import gradient_file, target_file
 from lib.base import h5, image_file
 from lib.base.errors import InputError
 from lib.evaluation import outcome_file
-from lib.evaluation.outcome_file import Outcomes, Record
+from lib.evaluation.outcome_file import Outcomes, Radius, Record
 from lib.gradient_file import Gradients
 from lib.target_file import Header
 
@@ -37,11 +36,22 @@ DIGEST = image_file.digest(IMAGES, LABELS)
 HEADER = Header("toy", DIGEST, "R_smoothgrad", {"saliency": {"sigma": 0.15, "samples": 50}, "teacher": {"name": "R"}})
 TELEMETRY = {"held": np.array([0.25, np.nan, 0.5, 1.0], np.float32)}
 CLEAN = np.array([True, False, True, True])
-RECORDS = tuple(
-    Record("paper", "pgd40", "l2", index / 10, kind, (random.random((3, 4)) < 0.5) & CLEAN, {"steps": 40}, TELEMETRY, asked)
-    for index, kind, asked in zip(range(1, 13), cycle(["worst", "mean"]), cycle([None, np.array([True, True, False, False])]))
+FIRST = np.array([True, True, False, False])
+LENGTHS = {"l2": np.array([0.5, 0.0, np.inf, 2.25], np.float32), "linf": np.array([0.0625, 0.0, 0.25, np.inf], np.float32)}
+FOUND_BY = {"l2": np.array(["search image", "clean", "", "paper"]), "linf": np.array(["autoattack square", "clean", "search noise", ""])}
+REACH = {"reach": np.array([3.0, 2.5, 3.5, 2.25], np.float32)}
+RECORDS = (
+    *(
+        Record("paper", "pgd40", "l2", epsilon, "mean", (random.random((3, 4)) < 0.5) & CLEAN, {"steps": 40}, TELEMETRY)
+        for epsilon in (2.5, 10.0)
+    ),
+    Record(
+        "autoattack", "lite", "linf", 0.2, "worst", np.array([CLEAN, [False, False, True, True]]), {"queries": 5}, asked=np.roll(FIRST, -1)
+    ),
+    *(Record("probe", f"probe {index}", "none", 0.0, "worst", CLEAN[None], {"images": 2}, TELEMETRY, FIRST) for index in range(11)),
 )
-OUTCOMES = Outcomes("toy", "R", 1, "pgd", DIGEST, np.arange(4), LABELS[:4], CLEAN, RECORDS)
+RADII = {norm: Radius(LENGTHS[norm], FOUND_BY[norm], TELEMETRY | REACH) for norm in LENGTHS}
+OUTCOMES = Outcomes("toy", "R", 1, DIGEST, np.arange(4), LABELS[:4], CLEAN, RADII, RECORDS, {"search": {"steps": 40}})
 VALUES = np.abs(np.tanh(random.standard_normal((4, 6))))
 GRADIENTS = {"NR": Gradients(*VALUES[:3], None, MAPS[:2]), "R_simple": Gradients(*VALUES, MAPS[:1])}
 
@@ -63,11 +73,11 @@ def write_gradients(path: Path) -> None:
 
 
 TRAIN = image_file.Split("toy", IMAGES, LABELS, np.arange(6), 4, DIGEST)
-WRITERS: dict[str, Callable] = {"images": write_images, "maps": write_targets, "outcomes": write_outcomes, "gradients": write_gradients}
+WRITERS: dict[str, Callable] = {"images": write_images, "maps": write_targets, "radii": write_outcomes, "gradients": write_gradients}
 READERS: dict[str, Callable] = {
     "images": lambda path: image_file.read(path, "train"),
     "maps": lambda path: target_file.read(path, TRAIN),
-    "outcomes": outcome_file.read,
+    "radii": outcome_file.read,
     "gradients": gradient_file.read,
 }
 every_kind = pytest.mark.parametrize("kind", list(WRITERS))
@@ -140,18 +150,44 @@ def test_each_step_adds_its_settings_to_the_provenance_and_may_rename():
     assert "threshold" not in HEADER.provenance
 
 
-def test_outcomes_come_back_with_every_record_in_its_order(tmp_path):
-    found = outcome_file.read(written(tmp_path, "outcomes"))
-    for name in ("dataset", "row", "seed", "suite", "images_digest"):
+def test_outcomes_come_back_with_every_radius_and_every_record(tmp_path):
+    """Records by what they are, then by radius, probes in their order."""
+    found = outcome_file.read(written(tmp_path, "radii"))
+    for name in ("dataset", "row", "seed", "images_digest", "settings"):
         assert getattr(found, name) == getattr(OUTCOMES, name)
     assert all(np.array_equal(getattr(found, name), getattr(OUTCOMES, name)) for name in ("rows", "labels", "clean"))
-    assert found.clean.dtype == bool and len(found.records) == 12
+    assert found.clean.dtype == bool and list(found.radii) == ["l2", "linf"] and len(found.records) == 14
+    for norm, radius in found.radii.items():
+        assert radius.radius.dtype == np.float32 and radius.telemetry.keys() == {"held", "reach"}
+        np.testing.assert_array_equal(radius.radius, LENGTHS[norm])
+        assert radius.found_by.tolist() == FOUND_BY[norm].tolist() and np.array_equal(radius.reach, REACH["reach"])
+        np.testing.assert_array_equal(radius.telemetry["held"], TELEMETRY["held"])
     for record, expected in zip(found.records, RECORDS, strict=True):
-        assert np.array_equal(record.correct, expected.correct) and record.correct.dtype == bool
-        np.testing.assert_array_equal(record.telemetry.pop("held"), TELEMETRY["held"])
-        assert record.telemetry == {} and np.array_equal(record.asked, expected.asked)
+        assert record.correct.dtype == bool and np.array_equal(record.correct, expected.correct)
+        assert record.telemetry.keys() == expected.telemetry.keys() and np.array_equal(record.asked, expected.asked)
         plain = {"correct": None, "telemetry": {}, "asked": None}
         assert replace(record, **plain) == replace(expected, **plain)
+
+
+def test_an_image_stands_where_its_radius_is_larger():
+    """At the radius itself it has fallen, rounding of float32 included."""
+    strict = {epsilon: OUTCOMES.strict("linf", epsilon) for epsilon in (0.05, 0.0625, 0.25 - 1e-7, 0.3)}
+    assert [record.correct[0].tolist() for record in strict.values()] == [
+        [True, False, True, True],
+        [False, False, True, True],
+        [False, False, False, True],
+        [False, False, False, True],
+    ]
+    assert strict[0.05].accuracy == 0.75 and (strict[0.05].semantics, strict[0.05].attack) == ("strict", "search")
+    assert RADII["l2"].capped.tolist() == [0.5, 0.0, 3.5, 2.25]
+
+
+def test_outcomes_of_an_earlier_version_are_to_be_made_anew(tmp_path):
+    path = tmp_path / "old.h5"
+    with h5.writing(path, "outcomes") as file:
+        file["clean"] = CLEAN
+    with pytest.raises(InputError, match="expected a radii file at .*old.h5, found kind 'outcomes' of an earlier version; make it anew"):
+        outcome_file.read(path)
 
 
 def test_a_record_is_a_mean_over_runs_or_the_worst_case_over_them():
@@ -275,8 +311,8 @@ def test_another_schema_is_refused(tmp_path, kind, step, advice):
         ("images", "train/source_rows"),
         ("maps", "train/maps"),
         ("maps", "train/row_digests"),
-        ("outcomes", "clean"),
-        ("outcomes", "attacks/3/correct"),
+        ("radii", "clean"),
+        ("radii", "telemetry/l2/reach"),
         ("gradients", "rows"),
         ("gradients", "models/NR/label_norm"),
     ],

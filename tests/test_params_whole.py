@@ -74,8 +74,8 @@ EDITS: list[tuple[dict[str, Any], str]] = [
     ({"report.figure_threat.epsilon": 0.21}, r"report.figure_threat must be a radius of threats.table .*0.25.*, got linf 0.21"),
     ({"report.figure_threat.norm": "l2"}, r"report.figure_threat must be a radius of threats.permutation .* \(linf 0.2\), got l2 0.2"),
     ({"report.figure_threat": {"norm": "l2", "epsilon": 14.0, "semantics": "paper"}}, r"figure_threat must be a radius of threats.table"),
-    ({"report.figure_threat.semantics": "papre"}, r"figure_threat.semantics must be one .*paper, strict, autoattack\), got 'papre'"),
-    ({"attacks.together.pgd.semantics": ["strict"]}, r"figure_threat.semantics must be one .* \(strict, autoattack\), got 'paper'"),
+    ({"report.figure_threat.semantics": "papre"}, r"figure_threat.semantics must be one of 'paper', 'strict', got 'papre'"),
+    ({"attacks.paper": None}, r"figure_threat.semantics must be strict where attacks.paper is null, got 'paper'"),
     ({"gradients.reference": "R_smoothgrat"}, r"gradients.reference must name a target set .*_perm100\), got 'R_smoothgrat'"),
     ({"permute.source": "R_smooth"}, r"permute.source must name a target set that saliency makes \(NR_simple, .*\), got 'R_smooth'"),
     ({"saliency.teachers": ["NR"]}, r"permute.source must name .*, got 'R_smoothgrad'"),
@@ -93,9 +93,9 @@ EDITS: list[tuple[dict[str, Any], str]] = [
     ({"threats.permutation": []}, r"threats.permutation must be a non-empty list, got \[\]"),
     ({"threats.table": GONE}, r"threats must have the list table"),
     ({"threats.table.1.epsilon": 0.2}, r"threats.table must have every radius once, got linf 0.2 more than once"),
-    ({"attacks": {}}, r"attacks must name at least one suite"),
-    ({"attacks.pgd": QUICK["attacks"]["together"]["pgd"]}, r"attacks: the suite together runs pgd already"),
-    ({"attacks.deepfool": {}}, r"attacks.deepfool: attack suite must be a file in lib/suites, got 'deepfool'"),
+    ({"attacks": {}}, r"attacks lacks the key search"),
+    ({"attacks.deepfool": {}}, r"attacks has unknown keys deepfool; known are search, paper, referee, probes"),
+    ({"own_attacks.deepfool": {}}, r"own_attacks.deepfool: attack must be a file in lib/suites, got 'deepfool'"),
     ({"saliency.methods.rough": {}}, r"saliency.methods.rough: saliency method must be a file in lib/saliency, got 'rough'"),
     ({"preset": "papre"}, r"preset must be one of paper, strict, got 'papre'"),
     # Numbers that must fit together, and what the data allow
@@ -130,13 +130,14 @@ EDITS: list[tuple[dict[str, Any], str]] = [
     ({"training.learning_rate": "8/255"}, r"training.learning_rate must be a number, got '8/255'; write 0.0313725"),
     ({"training.learning_rate": "1e-3"}, r"training.learning_rate must be a number, got '1e-3'; write 0.001, without quotes"),
     ({"threats.table.0.step_size": "1/0"}, r"threats.table.0.step_size must be a number or null, got '1/0'"),
+    ({"threats.table.0.step_size": None}, r"threats.table.0 lacks the key step_size, that of the paper's attack"),
     ({"training.epochs": True}, r"training.epochs must be an integer, got True"),
     ({"training.epochs": 10**50}, r"training.epochs must be an integer, got 10*, which has more than 64 bits"),
     ({"ir.JR": 1}, r"ir.JR must be a section with keys, got 1"),
-    ({"attacks.together.pgd.strict_losses": ["cw"]}, r"pgd.strict_losses.0 must be one of 'margin', 'standardised_cross_entropy', .*'cw'"),
-    ({"attacks.together.pgd.seed": -1}, r"attacks.together.pgd.seed must not be negative, got -1"),
-    ({"attacks.together.autoattack.seed": -1}, r"attacks.together.autoattack.seed must not be negative, got -1"),
-    ({"attacks.together.probes.threats": {"l3": 0.1}}, r"probes.threats must have as keys one of 'l2', 'linf', got 'l3'"),
+    ({"attacks.referee.attacks": ["cw"]}, r"referee.attacks.0 must be one of 'apgd-ce', 'apgd-t', 'fab-t', 'square', got 'cw'"),
+    ({"attacks.paper.seed": -1}, r"attacks.paper.seed must not be negative, got -1"),
+    ({"attacks.search.seed": -1}, r"attacks.search.seed must not be negative, got -1"),
+    ({"attacks.referee.radii": {"l3": 0.1}}, r"referee.radii must have as keys one of 'l2', 'linf', got 'l3'"),
     ({"saliency.seed": -1}, r"saliency.seed must not be negative, got -1"),
     ({"transfer.seed": -1}, r"transfer.seed must not be negative, got -1"),
     ({"permute.seed": -1}, r"permute.seed must not be negative, got -1"),
@@ -263,7 +264,7 @@ def test_more_is_refused_than_the_dataset_has(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(datasets, "available", lambda data: few, raising=False)
     pools, classes = problems(QUICK)
     assert "data.train + data.validation must be at most the 2400 images that mnist5k has there, got 2500" in pools
-    assert "attacks.together.autoattack.attacks: apgd-t need at least 4 classes, mnist5k has 2" in classes
+    assert "attacks.referee.attacks: apgd-t and fab-t need at least 4 classes, mnist5k has 2" in classes
     monkeypatch.setattr(datasets, "available", lambda data: None)
     assert problems(QUICK) == []
 

@@ -22,7 +22,7 @@ from lib.network import checkpoint, folders
 from lib.report import published_folder
 
 Change = Callable[[h5py.File], object]
-ATTACK = "attacks/3"
+PAPER, REFEREE, PROBE = "paper/l2_2.5", "referee/linf_0.2", "probes/3"
 DEEP = '{"a":' * 100_000
 
 
@@ -63,26 +63,43 @@ def endless(name: str) -> Change:
 
 
 CASES: list[tuple[str, Change, str]] = [
-    ("outcomes", value(f"{ATTACK}/correct", (0, 0), 7), r"attacks/3 'correct' must hold 0 and 1 only, got \[7\]"),
-    ("outcomes", value("clean", 0, 7), r"'clean' must hold 0 and 1 only, got \[7\]"),
-    ("outcomes", value(f"{ATTACK}/asked", 0, 2), r"'asked' must hold 0 and 1 only, got \[2\]"),
-    ("outcomes", value(f"{ATTACK}/correct", (0, 1), 1), r"image \[1\] is correct under attack, but was misclassified as it is"),
-    ("outcomes", put(f"{ATTACK}/correct", np.zeros((3, 5), np.uint8)), r"correct must be \(runs, 4\), got \(3, 5\)"),
-    ("outcomes", put(f"{ATTACK}/correct", np.zeros((0, 4), np.uint8)), r"correct must be \(runs, 4\), got \(0, 4\)"),
-    ("outcomes", put(f"{ATTACK}/telemetry/held", np.zeros(3, np.float32)), r"held must be \(4,\), got \(3,\)"),
-    ("outcomes", put("labels", np.zeros(3, np.int64)), r"labels must be \(4,\) and whole numbers from 0 on, got \(3,\)"),
-    ("outcomes", put("rows", np.arange(4) - 1), r"rows must be \(4,\) and whole numbers from 0 on"),
-    ("outcomes", said(ATTACK, "aggregate", "best"), "attacks/3: aggregate must be mean or worst, got 'best'"),
-    ("outcomes", said(ATTACK, "norm", "l3"), "attacks/3: norm must be l2, linf or none, got 'l3'"),
-    ("outcomes", said(ATTACK, "epsilon", -1.0), "attacks/3: epsilon must be positive and finite, got -1.0"),
-    ("outcomes", said(ATTACK, "epsilon", "1/2"), "attribute 'epsilon' of /attacks/3 must be a number, got '1/2'"),
-    ("outcomes", said(ATTACK, "semantics", ""), "semantics must be a name of letters, digits and underscores, got ''"),
-    ("outcomes", said(ATTACK, "settings", "{"), "attribute 'settings' of /attacks/3 is not valid JSON"),
-    ("outcomes", said(ATTACK, "settings", "[]"), "attribute 'settings' of /attacks/3 must be a JSON object, got '\\[\\]'"),
-    ("outcomes", said("/", "seed", "first"), "attribute 'seed' of / must be a whole number, got 'first'"),
-    ("outcomes", lambda file: file.move(ATTACK, "attacks/three"), "the groups in attacks must be called by numbers, got 'three'"),
-    ("outcomes", put("attacks", np.zeros(3)), "has no group 'attacks'"),
-    ("outcomes", endless("clean"), "clean must be stored whole and unfiltered, 1099511627776 bytes, the file has fewer"),
+    ("radii", value(PAPER, (0, 0), 7), r"'paper/l2_2.5' must hold 0 and 1 only, got \[7\]"),
+    ("radii", value("clean", 0, 7), r"'clean' must hold 0 and 1 only, got \[7\]"),
+    ("radii", value(f"{PROBE}/asked", 0, 2), r"'probes/3/asked' must hold 0 and 1 only, got \[2\]"),
+    ("radii", value(PAPER, (0, 1), 1), r"paper pgd40 at l2 2.5: image \[1\] is correct under attack, but was misclassified as it is"),
+    ("radii", put(f"{PROBE}/correct", np.zeros((3, 5), np.uint8)), r"outcomes must be \(runs, 4\), got \(3, 5\)"),
+    ("radii", put(f"{PROBE}/correct", np.zeros((0, 4), np.uint8)), r"outcomes must be \(runs, 4\), got \(0, 4\)"),
+    ("radii", put(f"{REFEREE}/broken", np.zeros((3, 5), np.uint8)), r"outcomes must be \(runs, 4\), got \(3, 5\)"),
+    (
+        "radii",
+        value(f"{REFEREE}/broken", (0, 2), 1),
+        r"autoattack lite at linf 0.2: image \[2\] is broken, but its robust radius is larger",
+    ),
+    ("radii", put("telemetry/l2/held", np.zeros(3, np.float32)), r"telemetry/l2/held must be \(4,\), got \(3,\)"),
+    ("radii", put("labels", np.zeros(3, np.int64)), r"labels must be \(4,\) and whole numbers from 0 on, got \(3,\)"),
+    ("radii", put("rows", np.arange(4) - 1), r"rows must be \(4,\) and whole numbers from 0 on"),
+    ("radii", value("radius/l2", 0, -1), r"radius/l2 must be a length from 0 on, got \[-1.0\] for image \[0\]"),
+    ("radii", value("radius/l2", 3, np.nan), r"radius/l2 must be a length from 0 on, got \[nan\] for image \[3\]"),
+    (
+        "radii",
+        value("radius/linf", 1, 0.5),
+        r"radius/linf must be 0 where the image as it is was misclassified, got \[0.5\] for image \[1\]",
+    ),
+    ("radii", value("radius/linf", 3, 1), r"must have the name of the attack that found it in found_by, and none where nothing was found"),
+    ("radii", value("found_by/l2", 0, b""), r"must have the name of the attack that found it in found_by, .* got \[0.5\] for image \[0\]"),
+    ("radii", value("radius/l2", 3, 2.5), r"radius/l2 must be at most what the box allows, got \[2.5\] for image \[3\]"),
+    ("radii", put("radius/l2", np.zeros(4, np.int64)), r"radius/l2 must be \(4,\), numbers, got \(4,\) int64"),
+    ("radii", put("found_by/l2", np.zeros(4)), r"found_by/l2 must be \(4,\), text, got \(4,\) float64"),
+    ("radii", said(PROBE, "aggregate", "best"), "aggregate must be mean or worst, got 'best'"),
+    ("radii", said(PROBE, "norm", "l3"), "norm must be l2, linf or none, got 'l3'"),
+    ("radii", said(PAPER, "epsilon", -1.0), "epsilon must be positive and finite, got -1.0"),
+    ("radii", said(PAPER, "epsilon", "1/2"), "attribute 'epsilon' of /paper/l2_2.5 must be a number, got '1/2'"),
+    ("radii", said(PAPER, "settings", "{"), "attribute 'settings' of paper/l2_2.5 is not valid JSON"),
+    ("radii", said("/", "settings", "[]"), "attribute 'settings' must be a JSON object, got '\\[\\]'"),
+    ("radii", said("/", "seed", "first"), "attribute 'seed' of / must be a whole number, got 'first'"),
+    ("radii", lambda file: file.move(PROBE, "probes/three"), "the groups in probes must be called by numbers, got 'three'"),
+    ("radii", put("radius", np.zeros(3)), "has no group 'radius'"),
+    ("radii", endless("clean"), "clean must be stored whole and unfiltered, 1099511627776 bytes, the file has fewer"),
     ("parts", said("/", "common", "none"), "attribute 'common' is not valid JSON"),
     ("gradients", value("models/NR/label_norm", 2, np.nan), r"/models/NR 'label_norm' must be finite and in \[0, inf\], got \[nan\]"),
     ("gradients", value("models/NR/other_norm", 0, -1), r"'other_norm' must be finite and in \[0, inf\], got \[-1.0\]"),
@@ -126,11 +143,9 @@ def test_what_the_cases_change_is_read_without_them(tmp_path: Path) -> None:
 
 def test_files_of_earlier_versions_are_to_be_made_anew_but_images_stay_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as before:
-        before.setattr(h5, "WITHOUT_DIGEST", ("outcomes", "images"))
+        before.setattr(h5, "WITHOUT_DIGEST", ("radii", "images"))
         test_files.write_outcomes(tmp_path / "outcomes.h5")
-    test_files.refused(
-        "outcomes", tmp_path / "outcomes.h5", "carries no digest, so nothing says whether it is what was written; make it anew"
-    )
+    test_files.refused("radii", tmp_path / "outcomes.h5", "carries no digest, so nothing says whether it is what was written; make it anew")
     test_files.write_images(tmp_path / "images.h5")
     with h5py.File(tmp_path / "images.h5", "r+") as file:
         del file["train"].attrs["header_digest"]

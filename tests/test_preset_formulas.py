@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from torch import nn
 
 from lib import presets, refine
-from lib.attacks import paper, pgd
+from lib.attacks import paper
 from lib.base import params
 from lib.evaluation.threats import Threat
 from lib.evaluation.work import Work
@@ -258,11 +258,11 @@ def test_adversarial_examples(preset: str, scale: float) -> None:
 @pytest.mark.parametrize("threat", [Threat("l2", 0.8, 0.3), Threat("linf", 0.2, 0.05)], ids=["l2", "linf"])
 def test_the_papers_pgd(preset: str, threat: Threat, scale: float) -> None:
     """The same under both presets: the column `paper` is the attack that was run."""
-    settings = replace(section(preset, pgd.Settings, "attacks", "pgd"), steps=7, restarts=1)
+    settings = replace(section(preset, paper.Settings, "attacks", "paper"), steps=7, runs=1)
     data = batch(DECIDED)
     model = Net(scale)
     with evaluating(model), seen(model) as asked:
-        (record,) = paper.paper(model, Work(data, np.arange(5), 5), [threat], settings.authors)
+        (record,) = paper.paper(model, Work(data, np.arange(5), 5), [threat], settings)
     starts = asked[0].numpy().reshape(5, 16)
     if threat.norm == "l2":
         np.testing.assert_allclose(np.sqrt(((starts - IMAGES) ** 2).sum(1)), 0.8, rtol=1e-6)

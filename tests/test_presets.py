@@ -61,7 +61,7 @@ def test_the_paper_preset_of_mnist_is_what_its_authors_ran() -> None:
         "ir.R_smoothgrad": {"lambda_d": 3.0, "lambda_m": 0.15, "reduction": "batch", "mode": "train"},
         "saliency.methods.smoothgrad.clamp": True, "saliency.methods.smoothgrad.include_clean": True, "threshold.when": "before",
         "threshold.exceptions": {"NR_simple": None, "NR_smoothgrad": 1.25}, "permute.rule": "fraction",
-        "attacks.pgd.paper": {"batch_size": 50, "start": "box", "floor": 1e-6, "mean_loss": True, "box_last": False},
+        "attacks.paper.batch_size": 50, "attacks.paper.floor": 1e-6, "attacks.paper.mean_loss": True, "attacks.paper.box_last": False,
     }  # fmt: skip
     assert {key: node(document, key) for key in expected} == expected
 
@@ -72,7 +72,7 @@ def test_the_paper_preset_of_cifar_10_is_what_its_authors_ran() -> None:
         "model.outputs": "probabilities", "model.conv_bias": True, "model.initialisation": "pytorch", "model.final_momentum": 0.9,
         "training.nesterov": True, "training.weight_decay": 5e-4, "jr.JR320.batch_divisor": 8, "ir.R320_simple.lambda_m": 0.02,
         "ir.R80_simple.lambda_m": 0.005, "saliency.methods.simple.of": "outputs", "saliency.methods.smoothgrad.of": "logits",
-        "threshold.when": "after", "threshold.exceptions": {}, "attacks.pgd.paper.batch_size": 128,
+        "threshold.when": "after", "threshold.exceptions": {}, "attacks.paper.batch_size": 128,
     }  # fmt: skip
     assert {key: node(document, key) for key in expected} == expected
 

@@ -36,7 +36,7 @@ TINY = {
     "gradients": {"images": 30, "examples": 4},
     "report": {"gallery": 2},
 }
-THREATS = (("l2", 1.5), ("linf", 0.2), ("linf", 0.5))  # the last is on the strict attack's curve only
+THREATS = (("l2", 1.5), ("linf", 0.2))
 
 
 def invoke(command: str) -> Result:
@@ -81,12 +81,13 @@ def build(place: Path) -> None:
         for section, values in TINY.items():
             document[section].update(values)
         document["data"]["root"] = str(draw(place / "pictures"))
-        document["attacks"] = {"together": quick["attacks"]["together"]}
-        document["attacks"]["together"]["pgd"].update(steps=3, restarts=2)
-        document["attacks"]["together"]["autoattack"].update(
-            attacks=["apgd-ce", "apgd-t", "fab-t", "square"], iterations=3, targets=1, queries=5, square_images=3
+        document["attacks"] = quick["attacks"]
+        document["attacks"]["search"].update(gradients=15, classes=3, steps=4)
+        document["attacks"]["paper"].update(steps=3, runs=2)
+        document["attacks"]["referee"].update(
+            attacks=["apgd-ce", "apgd-t", "fab-t", "square"], iterations=2, targets=1, queries=3, images=3
         )
-        document["attacks"]["together"]["probes"].update(steps=3, restarts=1, images=20, draws=2)
+        document["attacks"]["probes"].update(images=8, draws=2)
         document["threats"]["table"] = [entry for entry in document["threats"]["table"] if (entry["norm"], entry["epsilon"]) in THREATS]
         document["transfer"].update(steps=3, images=10)
         document["saliency"]["accuracy"]["images"] = 20
@@ -130,13 +131,15 @@ def test_every_stage_tracks_exactly_the_parameters_that_it_reads(built: tuple[Pa
 
 
 def test_outcomes_are_kept_image_by_image(built: tuple[Path, dict]) -> None:
-    outcomes = outcome_file.read(built[0] / "results/attacks/0/R_simple.together.h5")
+    outcomes = outcome_file.read(built[0] / "results/attacks/0/R_simple.h5")
     assert (outcomes.row, outcomes.seed, len(outcomes.clean)) == ("R_simple", 0, 20)
     assert {(record.semantics, record.norm, record.epsilon) for record in outcomes.records} >= {
         ("paper", "l2", 1.5),
-        ("strict", "linf", 0.5),
+        ("paper", "linf", 0.2),
     }
-    assert {record.semantics for record in outcomes.records} == {"paper", "strict", "autoattack", "probe"}
+    assert {record.semantics for record in outcomes.records} == {"paper", "autoattack", "probe"} and set(outcomes.radii) == {"l2", "linf"}
+    for radius in outcomes.radii.values():
+        assert np.array_equal(radius.radius == 0, ~outcomes.clean) and radius.radius.shape == (20,)
     for record in outcomes.records:
         assert record.correct.shape[1] == 20
         assert not record.correct[:, ~outcomes.clean].any()
@@ -146,10 +149,10 @@ def test_results_list_every_measured_accuracy_once(built: tuple[Path, dict]) -> 
     with (built[0] / "report/results.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert list(lines[0]) == ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsilon", "accuracy", "n", "environment"]
-    at_each_threat = 1 + 1 + 1 + 1 + 3  # the paper's PGD and FGSM, strict FGSM, AutoAttack, transfer from three sources
-    assert len(lines) == 7 * (1 + 2 * at_each_threat + 3) + 1 * (1 + at_each_threat + 1)  # and strict PGD at every radius
+    at_each_threat = 1 + 1 + 3  # the paper's PGD, the search, transfer from three sources
+    assert len(lines) == 7 * (1 + 2 * at_each_threat) + 1 * (1 + at_each_threat) - 2 * 3  # a source is shown none of its own
     assert len({tuple(line[key] for key in list(lines[0])[:7]) for line in lines}) == len(lines)
-    outcomes = outcome_file.read(built[0] / "results/attacks/0/JR.together.h5")
+    outcomes = outcome_file.read(built[0] / "results/attacks/0/JR.h5")
     (clean,) = (line for line in lines if line["technique"] == "JR" and line["attack"] == "clean")
     assert float(clean["accuracy"]) == outcomes.clean.mean()
     assert len({line["environment"] for line in lines}) == 1 and lines[0]["environment"]
@@ -239,7 +242,7 @@ TEACHER = "python -m stages.train_teacher R 0 --images data/imagefolder.h5 --out
 EXTRACT = "python -m stages.extract_saliency R smoothgrad 0 --images data/imagefolder.h5 --model models/0/R --out new"
 THRESHOLD = "python -m stages.threshold --maps data/maps/0/R_simple.h5 --out new"
 PERMUTE = "python -m stages.permute_targets perm50 0 --targets data/targets/0/R_smoothgrad.h5 --out new"
-EVALUATE = "python -m stages.evaluate_attacks together JR 0 --images data/imagefolder.h5 --model models/0/JR --out new"
+EVALUATE = "python -m stages.evaluate_attacks JR 0 --images data/imagefolder.h5 --model models/0/JR --out new"
 BAD_PARAMS = [
     ("data.dataset", "cifar11", PREPARE, "dataset must be one of mnist5k, mnist, cifar10, imagefolder, got 'cifar11'"),
     ("data.train", 5000, PREPARE, "ask for 5060 images, imagefolder has 160"),
@@ -269,7 +272,7 @@ BAD_PARAMS = [
     ("permute.fractions.perm50", 1.5, PERMUTE, "fraction must be a number in [0, 1], got 1.5"),
     ("threats.table.0.epsilon", 0, EVALUATE, "epsilon must be positive, got 0"),
     ("threats.table.0.norm", "l3", EVALUATE, "must be one of 'l2', 'linf', got 'l3'"),
-    ("attacks.together.pgd.steps", 0, EVALUATE, "steps must be positive, got 0"),
+    ("attacks.paper.steps", 0, EVALUATE, "steps must be positive, got 0"),
     ("evaluation.images", 41, EVALUATE, "evaluation.images is 41, the test split has 40"),
 ]
 
@@ -304,7 +307,7 @@ def test_bad_parameters_are_refused_in_one_sentence(key: str, value: object, com
 BAD_WORDS = [
     (IR.replace("R_simple 0", "R_simpel 0"), "has no key 'R_simpel', it has"),
     (EXTRACT.replace("smoothgrad", "roughgrad"), "saliency method must be a file in lib/saliency, got 'roughgrad'"),
-    (EVALUATE.replace("together", "deepfool"), "attack suite must be a file in lib/suites, got 'deepfool'"),
+    (EVALUATE.replace("evaluate_attacks", "own_attack deepfool"), "attack must be a file in lib/suites, got 'deepfool'"),
     (IR.replace("data/targets/0/R_simple.h5", "data/imagefolder.h5"), "expected a maps file at data/imagefolder.h5, found kind 'images'"),
     (EVALUATE.replace("models/0/JR", "data"), "expected a model description at data/model.json, found nothing there"),
 ]

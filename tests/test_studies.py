@@ -64,9 +64,15 @@ def study(name: str = "audit") -> tuple[Study, dict[str, Variant]]:
     return variant.read(ROOT / f"studies/{name}/params.yaml")
 
 
+ATTACK = {
+    "search": {"seed": 0, "gradients": 12, "classes": 2, "steps": 4, "worth": 0.01},
+    "paper": {"seed": 0, "steps": 3, "runs": 2, "batch_size": 50},
+}
+
+
 def small_study() -> Study:
     plan = study()[0]
-    return Study([0, 1], 10, plan.threat, {**plan.attack, "steps": 3, "restarts": 2}, 12)
+    return Study([0, 1], 10, plan.threat, ATTACK, 12)
 
 
 # What the files say
@@ -199,7 +205,7 @@ def test_the_commands_from_preparation_to_the_table(folder: Path, tmp_path: Path
     text = (ROOT / "studies/audit/params.yaml").read_text()
     document = YAML(typ="safe").load(text)
     document["study"] |= {"seeds": [0, 1], "images": 10, "gradients": 12}
-    document["study"]["attack"] |= {"steps": 2, "restarts": 1}
+    document["study"]["attack"] = ATTACK
     document["variants"] = {name: document["variants"][name] for name in ("ir", "ir_literal", "attack")}
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(document, file)
@@ -231,13 +237,15 @@ def test_a_command_that_runs_others_is_timed_once(tmp_path: Path, monkeypatch) -
 
 def test_the_table_is_what_the_files_hold(tmp_path: Path) -> None:
     plan, variants = study()
-    one = Measures(np.array([1, 1, 0, 0]), np.array([1, 0]), np.array([1, 1 / 3]), np.array([1.0, 3.0]), np.array([0.5, 0.1]), None, 0.25)
-    other = Measures(*(getattr(one, name) for name in list(measure_file.LIMITS)[:5]), np.array([0.2, 0.4]), 0.5, {"strength": 2.0})
+    robust = np.array([1, 0]), np.array([1, 1 / 3]), np.array([2.0, 1.0]), np.array([0.3, 0.1])
+    one = Measures(np.array([1, 1, 0, 0]), *robust, np.array([1.0, 3.0]), np.array([0.5, 0.1]), None, 0.25)
+    other = Measures(*(getattr(one, name) for name in list(measure_file.LIMITS)[:7]), np.array([0.2, 0.4]), 0.5, {"strength": 2.0})
     measure_file.write(tmp_path / "ir.h5", "ir", {0: one, 1: other, 2: one})
     frame = study_table.frame(tmp_path, plan, {"ir": variants["ir"]})
     assert (
         list(frame["clean"]) == [0.5] * 3 and list(frame["robust"]) == [0.5] * 3 and frame["paper"].tolist() == pytest.approx([2 / 3] * 3)
     )
+    assert list(frame["radius_l2"]) == [1.5] * 3 and frame["radius_linf"].tolist() == pytest.approx([0.2] * 3)
     assert list(frame["label_norm"]) == [2.0] * 3 and frame["cosine_reference"].tolist() == pytest.approx([0.3] * 3)
     assert frame["cosine_target"].isna().tolist() == [True, False, True] and frame["strength"].isna().tolist() == [True, False, True]
     with pytest.raises(InputError, match="should hold the seeds"):

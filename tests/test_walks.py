@@ -75,11 +75,10 @@ def shrunk() -> dict:
     document["saliency"]["accuracy"]["images"] = 20
     document["saliency"]["methods"]["smoothgrad"]["samples"] = 2
     document["saliency"]["methods"] = {name: document["saliency"]["methods"][name] for name in ("simple", "smoothgrad")}
-    together = document["attacks"]["together"]
-    together["pgd"].update(steps=3, restarts=2)
-    together["autoattack"].update(iterations=3, targets=1, queries=5, square_images=3)
-    together["probes"].update(steps=3, restarts=1, images=20, draws=2)
-    document["attacks"] = {"together": together}
+    document["attacks"]["search"].update(gradients=15, classes=3, steps=4)
+    document["attacks"]["paper"].update(steps=3, runs=2)
+    document["attacks"]["referee"].update(iterations=2, targets=1, queries=3, images=3)
+    document["attacks"]["probes"].update(images=8, draws=2)
     document["transfer"].update(sources=["NR", "R"], steps=3, images=10)
     return document
 
@@ -108,7 +107,7 @@ PUT = {
     "seeds: [0, 1, 2]": "seeds: [0]",  # three times the work
     "train: 4000": "train: 60", "validation: 500": "validation: 20", "test: 1000": "test: 20",  # of 100 photos
     "train: 1000": "train: 80", "validation: 300": "validation: 20", "test: 497": "test: 40",
-    "steps: 40, restarts: 3": "steps: 3, restarts: 2",
+    "momentum: {seed: 0, steps: 40": "momentum: {seed: 0, steps: 3",
 }  # fmt: skip
 
 
@@ -132,7 +131,7 @@ def table(walk: Walk) -> str:
 
 def test_the_tutorial(walk: Walk) -> None:
     walk.follow("docs/tutorial.md")
-    assert "IR(R,avg)" in table(walk) and "step1" in table(walk)
+    assert "IR(R,avg)" in table(walk) and "one_step" in table(walk)
 
 
 @pytest.mark.parametrize(

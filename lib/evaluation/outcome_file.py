@@ -166,10 +166,16 @@ def fill(file: h5py.File, outcomes: Outcomes) -> None:
         file[f"found_by/{norm}"] = np.char.encode(found.found_by.astype(str), "ascii").astype(f"S{_LONGEST}")
         _fill_telemetry(file, norm, found.telemetry)
     probes = 0
-    for record in outcomes.records:
+    for record in sorted(outcomes.records, key=_order):
         place = _place(record) if record.semantics != PROBE else f"probes/{probes}"
         probes += record.semantics == PROBE
         _fill_record(file, place, record)
+
+
+def _order(record: Record) -> tuple[int, str, float]:
+    """By what it is and by radius; probes keep the order in which they were asked."""
+    group = list(GROUPS).index(record.semantics)
+    return (group, "", 0.0) if record.semantics == PROBE else (group, record.norm, record.epsilon)
 
 
 def _place(record: Record) -> str:
@@ -211,7 +217,8 @@ def taken(file: h5py.File, path: Path) -> Outcomes:
         plain = values.shape == (len(rows),) and values.dtype.kind in "iub" and int(values.min(initial=0)) >= 0
         require(plain, f"{path}: {name} must be ({len(rows)},) and whole numbers from 0 on, got {values.shape} {values.dtype}")
     known: dict[Norm, Radius] = {norm: _radius(file, norm, clean, path) for norm in NORMS if norm in h5.group(file, "radius", path)}
-    records = tuple(_record(file, semantics, place, clean, path) for semantics, place in _places(file, path))
+    found = [_record(file, semantics, place, clean, path) for semantics, place in _places(file, path)]
+    records = tuple(sorted(found, key=_order))
     for record in records:
         _require_possible(record, clean, known, f"{path}: {record.semantics} {record.attack} at {record.norm} {record.epsilon:g}")
     seed = h5.attribute(file, "seed", path, int)
@@ -224,7 +231,7 @@ def _radius(file: h5py.File, norm: Norm, clean: np.ndarray, path: Path) -> Radiu
         fits = values.shape == clean.shape and values.dtype.kind == kind
         require(fits, f"{path}: {name}/{norm} must be {clean.shape}, {called}, got {values.shape} {values.dtype}")
     found = Radius(radius, np.char.decode(letters, "ascii", "replace"), _telemetry(file, norm, clean, path))
-    require("reach" in found.telemetry, f"{path} has no dataset 'telemetry/{norm}/reach'")
+    require("reach" in found.telemetry, f"{path} has no dataset 'reach' in telemetry/{norm}")
     _require_radius(found, clean, f"{path}: radius/{norm}")
     return found
 

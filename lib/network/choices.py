@@ -1,4 +1,4 @@
-"""One choice is one file, found by its name: architectures, saliency methods, attack suites."""
+"""One choice is one file, found by its name: architectures, saliency methods, attacks of your own."""
 
 import importlib
 import importlib.util

@@ -61,7 +61,7 @@ def render(evidence: Evidence, train_images: int, judged: Judged, parts: Parts) 
     """The page as text."""
     columns = headline_columns(evidence)
     short = takeaways.shortened()
-    believed = gate_words.sentences(judged.gate, bool(short))
+    believed = gate_words.sentences(judged.gate)
     measured = {name: column.called for name, column in columns.items()}
     known = {
         "dataset": explained.dataset(evidence.dataset),

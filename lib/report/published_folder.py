@@ -130,7 +130,7 @@ def _table(path: Path) -> pd.DataFrame:
 def _part(missing: str, names: dict[str, str]) -> str:
     """What is missing, in words where it is the file of a row.
 
-    >>> _part("0/NR_smoothgrad.together.h5", {"NR_smoothgrad": "IR(NR,SmG)"}), _part("edges", {})
+    >>> _part("0/NR_smoothgrad.h5", {"NR_smoothgrad": "IR(NR,SmG)"}), _part("edges", {})
     ('IR(NR,SmG) (seed 0)', 'edges')
     """
     seed, _, file = missing.partition("/")

@@ -17,8 +17,8 @@ from lib.base import h5
 KIND = "measures"
 SHARE, COSINE = (0, 1), (-1.001, 1.001)  # rounding in float32, over as many values as a large image has
 LENGTH = (0, np.inf)
-LIMITS = {"clean": SHARE, "robust": SHARE, "paper": SHARE, "radius_l2": LENGTH, "radius_linf": LENGTH, "label_norm": LENGTH}
-LIMITS |= {"cosine_reference": COSINE, "cosine_target": COSINE}
+LIMITS: dict[str, tuple[float, float]] = dict.fromkeys(("clean", "robust", "paper"), SHARE)
+LIMITS |= dict.fromkeys(("radius_l2", "radius_linf", "label_norm"), LENGTH) | dict.fromkeys(("cosine_reference", "cosine_target"), COSINE)
 
 
 @dataclass(frozen=True)
