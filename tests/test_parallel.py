@@ -178,6 +178,6 @@ def test_a_training_whose_worker_is_killed_resumes(training: Member, address: st
 
 
 def at_work(owner: Member) -> psutil.Process:
-    """The process that trains in the folder of `owner`."""
-    found = psutil.process_iter(["cmdline", "cwd"])
-    return next(one for one in found if "stages.train_jr" in (one.info["cmdline"] or []) and one.info["cwd"] == str(owner.folder))
+    """The process that trains in the folder of `owner`, a fork with the name of its command."""
+    found = psutil.process_iter(["name", "cwd"])
+    return next(one for one in found if one.info["name"] == "stages.train_jr" and one.info["cwd"] == str(owner.folder))

@@ -36,7 +36,7 @@ from lib.base import lifetime
 from lib.parallel import lockfile, step
 
 LONGEST = 1 << 20  # bytes of a request
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 OURS = ("lib", "stages", "tools")
 # What stages with a network import, and what DVC imports when it runs one.
 STAGE = "numpy.random h5py click ruamel.yaml tqdm importlib.metadata torch torch.distributed safetensors.torch"
@@ -171,6 +171,8 @@ def _run(command: str, folder: str, environment: dict[str, str], ends: list[int]
     importlib.invalidate_caches()
     sys.path[0] = folder
     sys.argv = [module, *words]
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_NAME, module.encode())  # for `top` and its like
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
