@@ -41,10 +41,10 @@ def to_frame(compared: Comparison) -> pd.DataFrame:
     lines = []
     for revision, measured in zip(compared.revisions, known):
         changes = contrasts(known[0], measured) if measured is not known[0] else {}
-        for (row, norm), one in measured.items():
+        for (row, norm), row_radii in measured.items():
             numbers = _numbers(changes[row, norm]) if (row, norm) in changes else [None] * 4
-            start = (row, compared.rows.get(row, row), norm, revision.name, round(one.mean, 6))
-            lines.append((*start, *numbers, one.values.shape[1], len(one.seeds)))
+            start = (row, compared.rows.get(row, row), norm, revision.name, round(row_radii.mean, 6))
+            lines.append((*start, *numbers, row_radii.values.shape[1], len(row_radii.seeds)))
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
@@ -52,7 +52,7 @@ def _contrast(other: Radii, base: Radii) -> Contrast:
     common = [seed for seed in base.seeds if seed in other.seeds]
     if base.images != other.images or not common:
         return crossed.relative(other.values, base.values, shared=False)
-    first, second = (found.values[[found.seeds.index(seed) for seed in common]] for found in (other, base))
+    first, second = (row_radii.values[[row_radii.seeds.index(seed) for seed in common]] for row_radii in (other, base))
     return crossed.relative(first, second)
 
 
