@@ -8,9 +8,7 @@ that pays, the next walk starts from beyond the best image; else it explores ano
 logits.
 """
 
-import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,39 +17,13 @@ from torch import Tensor, nn
 from lib import balls, draws
 from lib.attacks.best import Best, distances
 from lib.attacks.half_space import step_onto
+from lib.attacks.search_plan import EXPLORE, GO_ON, NARROW, SETTLE, WIDE, Course
+from lib.attacks.slopes import Slopes, column
 from lib.balls import Norm
 from lib.base.errors import require
 from lib.evaluation.work import Work, right
 from lib.network.progress import progress
 
-
-class Start(NamedTuple):
-    """Where a walk starts, `share` of the way from the image to its best adversarial one, or at a random point of the ball; and the class
-    that it goes to: number `rank` of those nearest to the image, or of the likeliest at the best image (`rival`)."""
-
-    share: float
-    rank: int
-    rival: bool = False
-    noise: bool = False
-
-
-EXPLORE = (
-    Start(0.0, 0),
-    Start(1.5, 0, rival=True),
-    Start(0.0, 1),
-    Start(0.0, 2),
-    Start(0.5, 0),
-    Start(1.5, 1, rival=True),
-    Start(0.0, 3),
-    Start(1.0, 0, noise=True),
-    Start(2.0, 0, rival=True),
-    Start(0.5, 1),
-    Start(0.0, 4),
-    Start(1.5, 2, rival=True),
-    Start(1.0, 1, noise=True),
-)
-GO_ON = tuple(Start(share, rank, rival=True) for share in (1.5, 1.5, 2.0, 1.0) for rank in (0, 1))
-SETTLE = 16  # every so manieth walk starts at the best image and takes small steps
 GROWTH, HASTE = 1.1, 1.8  # until a walk has fooled the network its radius grows at least by this factor a step: in the first half, later
 FLOOR = 1e-2  # least first radius in units of the longest perturbation: gradients that are too large would promise less for ever
 STRAIGHTENED = (1.0, 0.5, 0.25, 0.1)  # how far towards the linear answer, which is exceeded by
@@ -59,29 +31,6 @@ MARGIN = 1.01
 PULLS, FIRST_PULL = 6, 1 / 128  # passes in which the best image is pulled towards the clean one, and by what share at first
 LATE = 0.9  # of the gradients: those after them should not change much
 TINY = torch.finfo(torch.float32).tiny
-SMALLEST, LARGEST = 2.0**-100, 2.0**100  # factors on a lead before it is differentiated
-
-
-@dataclass(frozen=True)
-class Course:
-    """By what share the radius shrinks or grows in a step, and a step's length in units of the radius: in the first and the last step."""
-
-    change: tuple[float, float]
-    length: tuple[float, float]
-
-    def at(self, step: int, steps: int) -> tuple[float, float]:
-        """Change and length of one of `steps` steps: the one falls as a geometric sequence, the other along half a cosine.
-
-        >>> WIDE.at(0, 14)
-        (0.12, 3.0)
-        """
-        share = step / max(steps - 1, 1)
-        (first, last), (longest, shortest) = self.change, self.length
-        return first * (last / first) ** share, shortest + (longest - shortest) * (1 + math.cos(math.pi * share)) / 2
-
-
-WIDE = Course((0.12, 0.004), (3.0, 0.02))
-NARROW = Course((0.02, 0.0005), (0.5, 0.005))
 
 
 @dataclass(frozen=True)
@@ -159,16 +108,14 @@ class _Search:
         self.model, self.work, self.norm, self.settings = model, work, norm, settings
         self.images, self.labels, self.best = work.batch.images, work.batch.labels, Best.unknown(work, norm)
         self.longest = distances((self.images < 0.5).to(self.images), self.images, norm)  # that the box allows
-        self.scale, self.early = torch.ones_like(self.longest), self.best.radius.clone()
-        self.gradients, self.passes = 0, torch.zeros_like(self.labels)
-        self.zero, self.nan = torch.zeros_like(self.longest), torch.zeros_like(self.longest)
+        self.slopes, self.early, self.passes = Slopes(model, self.labels), self.best.radius.clone(), torch.zeros_like(self.labels)
 
     def run(self) -> None:
         """Walk as often as the gradients suffice for; what an image starts from next depends on what its last walk gained."""
         estimates, ranked = self._ranking()
         explored, went_on = torch.zeros_like(self.labels), torch.zeros_like(self.labels)
         pays, number = torch.zeros_like(self.labels, dtype=torch.bool), 0
-        while self.gradients + self.settings.round <= self.settings.gradients:
+        while self.slopes.taken + self.settings.round <= self.settings.gradients:
             number, before = number + 1, self.best.radius.clone()
             name = f"search {number}"
             if number % SETTLE == 0:
@@ -180,13 +127,14 @@ class _Search:
             self._straighten(name)
             self._pull(name, (self.best.radius < before).nonzero()[:, 0])
             pays = self._gain(before) > self.settings.worth
-            if self.gradients <= LATE * self.settings.gradients:
+            if self.slopes.taken <= LATE * self.settings.gradients:
                 self.early = self.best.radius.clone()
 
     def telemetry(self) -> Telemetry:
         """What the images met."""
-        gradients = np.full(len(self.work), self.gradients, np.int32)
-        met = (self.passes.int(), self.zero / self.gradients, self.nan / self.gradients, self._gain(self.early))
+        slopes = self.slopes
+        gradients = np.full(len(self.work), slopes.taken, np.int32)
+        met = (self.passes.int(), slopes.zero / slopes.taken, slopes.nan / slopes.taken, self._gain(self.early))
         return Telemetry(gradients, *(values.cpu().numpy() for values in met))
 
     def _gain(self, before: Tensor) -> Tensor:
@@ -196,7 +144,7 @@ class _Search:
         """Distances of the likeliest other classes in the linear model of the network at the image, ascending, and these: (n, k) each."""
         found, others = [], self._others(self.images)[:, : self.settings.classes]
         for target in others.unbind(1):
-            gradient, lead, _ = self._slope(self.images, target)
+            gradient, lead, _ = self.slopes.at(self.images, target)
             found.append(self._estimate(gradient, lead))
         estimates, order = torch.stack(found, 1).sort(stable=True, dim=1)
         longest = self.longest[:, None]
@@ -211,7 +159,7 @@ class _Search:
         likeliest = rivals.gather(1, rank.clamp_max(rivals.shape[1] - 1)[:, None])[:, 0]
         estimate = estimates.gather(1, rank.clamp_max(ranked.shape[1] - 1)[:, None])[:, 0]
         known = self.best.radius.where(self.best.radius.isfinite(), estimate)
-        begin = self.images + _column(share) * (self.best.adversarial - self.images)
+        begin = self.images + column(share) * (self.best.adversarial - self.images)
         begin[noise] = self._random(noise, known, number)
         radius = torch.where((share == 0) | ~self.best.radius.isfinite(), torch.minimum(known, estimate), known)
         return begin.clamp(0, 1), radius, torch.where(rival, likeliest, nearest)
@@ -222,14 +170,14 @@ class _Search:
         if len(rows) == 0:
             return images
         unit = draws.ball(self.settings.seed, f"search {number} {self.norm}", rows, tuple(images.shape[1:]), self.norm)
-        return images + _column(radius[where]) * torch.from_numpy(unit).to(images)
+        return images + column(radius[where]) * torch.from_numpy(unit).to(images)
 
     def _walk(self, name: str, now: Tensor, radius: Tensor, target: Tensor, course: Course) -> None:
         """Walk from `now` (n, C, H, W) towards the classes `target`, and offer the nearest image on the way that fools the network."""
         nearest, reached, succeeded = self.best.adversarial, self.best.radius, torch.zeros_like(self.labels, dtype=torch.bool)
         for step in range(self.settings.steps):
             change, length = course.at(step, self.settings.steps)
-            gradient, lead, fooled = self._slope(now, target)
+            gradient, lead, fooled = self.slopes.at(now, target)
             distance = distances(now, self.images, self.norm)
             nearest, reached = _nearer(fooled, now, distance, nearest, reached)
             succeeded |= fooled
@@ -249,8 +197,8 @@ class _Search:
         """
         if self.norm == "l2":
             gradient = gradient.masked_fill(((now <= 0) & (gradient < 0)) | ((now >= 1) & (gradient > 0)), 0.0)
-        moved = now + length * _column(radius) * balls.steepest(gradient, self.norm, balls.STRICT.floor)
-        delta, limit = moved.clamp(0, 1) - self.images, _column(radius)
+        moved = now + length * column(radius) * balls.steepest(gradient, self.norm, balls.STRICT.floor)
+        delta, limit = moved.clamp(0, 1) - self.images, column(radius)
         if self.norm == "linf":
             return (self.images + delta.clamp(-limit, limit)).clamp(0, 1)
         return (self.images + delta * (limit / balls.lengths(delta).clamp_min(TINY)).clamp_max(1)).clamp(0, 1)
@@ -258,7 +206,7 @@ class _Search:
     def _straighten(self, name: str) -> None:
         """Move the best images towards the shortest perturbations that reach the boundary where it is linear: as far as that helps."""
         now = self.best.adversarial.clone()
-        gradient, lead, _ = self._slope(now, self._others(now)[:, 0])
+        gradient, lead, _ = self.slopes.at(now, self._others(now)[:, 0])
         needed = lead - (gradient * (now - self.images)).flatten(1).sum(1)
         answer = MARGIN * step_onto(gradient, needed.nan_to_num(), self.images, self.norm)
         for share in STRAIGHTENED:
@@ -271,30 +219,9 @@ class _Search:
         kept, share = torch.ones_like(self.longest[here]), torch.full_like(self.longest[here], FIRST_PULL)
         for _ in range(PULLS if len(here) else 0):
             tried = kept * (1 - share)
-            fooled = ~right(self._logits((images + _column(tried) * delta).clamp(0, 1), here), labels)
+            fooled = ~right(self._logits((images + column(tried) * delta).clamp(0, 1), here), labels)
             kept, share = tried.where(fooled, kept), torch.where(fooled, (4 * share).clamp_max(0.5), share / 2)
-        self._offer(name, (images + _column(kept) * delta).clamp(0, 1), here)
-
-    def _slope(self, now: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradient of the lead of `target` over the label, the lead, and whether the network is fooled.
-
-        The first two are divided by the gradient's largest entry. The lead is multiplied by a power of two before it is differentiated,
-        which is exact, so that gradients neither underflow nor overflow where the network or its logits are tiny or huge.
-        """
-        now, scale = now.detach().requires_grad_(True), self.scale
-        with torch.enable_grad():
-            logits = self.model(now)
-            leads = (logits.gather(1, target[:, None]) - logits.gather(1, self.labels[:, None]))[:, 0]
-            gradient = torch.autograd.grad(leads, now, scale.to(leads))[0]
-        largest = gradient.flatten(1).abs().amax(1)
-        finite = largest.isfinite()
-        self.gradients += 1
-        self.zero += largest == 0
-        self.nan += ~finite
-        _, exponent = torch.frexp(largest)
-        self.scale = torch.ldexp(scale, torch.where(largest > 0, -exponent, 40)).clamp(SMALLEST, LARGEST).where(finite, 1.0)
-        unit = (gradient / _column(largest)).where(_column(finite & (largest > 0)), 0.0)
-        return unit, (leads.detach() * scale / largest).to(unit), ~right(logits.detach(), self.labels)
+        self._offer(name, (images + column(kept) * delta).clamp(0, 1), here)
 
     def _estimate(self, gradient: Tensor, lead: Tensor) -> Tensor:
         """How far the boundary is in the linear model of the network, (n,)."""
@@ -316,11 +243,7 @@ class _Search:
         return logits.argsort(stable=True, dim=1, descending=True)[:, :-1]
 
 
-def _column(values: Tensor) -> Tensor:
-    return values.view(-1, 1, 1, 1)
-
-
 def _nearer(fooled: Tensor, now: Tensor, distance: Tensor, nearest: Tensor, reached: Tensor) -> tuple[Tensor, Tensor]:
     """The nearest images that fooled the network, and their distances, after one more look."""
     better = fooled & (distance < reached)
-    return now.where(_column(better), nearest), distance.where(better, reached)
+    return now.where(column(better), nearest), distance.where(better, reached)
