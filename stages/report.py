@@ -11,6 +11,7 @@ from lib.base.command import command, result, source
 
 import click
 import pandas as pd
+from markupsafe import Markup
 
 from lib import gradient_file, lineage
 from lib.base import files, image_file, params
@@ -23,24 +24,20 @@ from lib.report import (
     effect_table,
     effects,
     environments,
-    experiments,
     figure_list,
     figures,
     further,
     galleries,
     gate,
-    highlights,
     network_figures,
     networks,
     origins,
-    overview,
     page,
     picker,
     published_folder,
     series,
     sortable,
     studies,
-    survival,
     table_formats,
     tables,
     terminal,
@@ -48,68 +45,69 @@ from lib.report import (
     vega,
     worst_case,
 )
-from lib.report.charts import glance as glance_chart
+from lib.report.charts import forest
 from lib.report.charts.looks import looks
 from lib.report.claims import Claim
-from lib.report.contrasts import Contrast
+from lib.report.contrasts import Compared
 from lib.report.effects import Change
 from lib.report.environments import Records
-from lib.report.experiments import Answer
 from lib.report.figures import Picture
 from lib.report.gate import Gate
 from lib.report.origins import Notice
 from lib.report.published_folder import Published
 from lib.report.results import Evidence, read
 from lib.report.rows import seeds
-from lib.report.survival import Survival
 from lib.report.tables import Table
 
 
 @dataclass(frozen=True)
 class Places:
-    """Folders that only single parts of the report read: `maps` before the threshold and `models` with their histories may be None."""
+    """Folders that only single parts of the report read: `maps` before the threshold may be None."""
 
     targets: Path
     gradients: Path
     maps: Path | None
-    models: Path | None
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What is worked out once and shown in several places."""
+    """What is worked out once and shown in several places; `contrasts` of this run and of what was published, `accuracies` of this run."""
 
     table: Table
     gate: Gate
-    contrasts: list[Contrast]
+    contrasts: list[Compared]
+    accuracies: list[Compared]
     claims: list[Claim]
-    survival: Survival | None
     published: dict[str, Published]
     effects: dict[str, list[Change]]
     records: Records
     origin: Notice
     networks: pd.DataFrame
-    answers: list[Answer]
     outdated: str
+    histories: pd.DataFrame
+    courses: pd.DataFrame
 
     @staticmethod
-    def of(evidence: Evidence, published: dict[str, Published], records: Records) -> "Findings":
-        """All findings of the evidence, and of what has been published."""
-        left, changes = survival.survival(evidence), studies.effects_of(published)
-        threat = series.headline_column(evidence)
+    def of(evidence: Evidence, published: dict[str, Published], records: Records, histories: pd.DataFrame) -> "Findings":
+        """All findings of the evidence, of what has been published, and of how the networks were trained."""
+        courses = training.courses(histories)
+        unfinished = training.unfinished(courses)
+        radii, accuracies = contrasts.contrasts(evidence, unfinished), contrasts.accuracies(evidence, unfinished)
+        elsewhere = [line for one in published.values() for line in contrasts.of_published(one)]
         return Findings(
             tables.build(evidence),
             gate.gate(evidence),
-            contrasts.contrasts(evidence),
-            claims.claims(evidence, published.get("beyond")),
-            left,
+            radii + elsewhere,
+            accuracies,
+            claims.claims(evidence, radii, accuracies, published.get("beyond")),
             published,
-            changes,
+            studies.effects_of(published),
             records,
             origins.notice(evidence, records),
             networks.networks(evidence),
-            experiments.answers(left, published, changes, threat),
             outdated(records),
+            histories,
+            courses,
         )
 
 
@@ -119,7 +117,7 @@ def outdated(records: Records) -> str:
     return lineage.said(lineage.outdated(read, {params.PATH.name: params.document()}))
 
 
-TABLES = ("black_box", "worst_case", "claims", "contrasts", "effects", "environments")  # stand on the page as tables
+TABLES = ("black_box", "worst_case", "claims", "contrasts", "accuracy_contrasts", "effects", "environments")  # stand on the page as tables
 
 
 @command(__doc__)
@@ -149,36 +147,34 @@ def main(
     evidence = read(results, transfer, gradients, image_file.read(images, "test"))
     for seed in evidence.seeds:
         gradient_file.require_images(gradients / f"{seed}.h5", train)
-    found = Findings.of(evidence, published_folder.read(published), environments.read(made_in, train.dataset))
+    found = Findings.of(evidence, published_folder.read(published), environments.read(made_in, train.dataset), training.frame(models))
     with files.filling_folder(out) as part:
-        write(evidence, found, train, Places(targets, gradients, maps, models), part)
+        write(evidence, found, train, Places(targets, gradients, maps), part)
     click.echo(said(found))
 
 
 def write(evidence: Evidence, found: Findings, train: Split, places: Places, folder: Path) -> None:
     """Write all files of the report into `folder`."""
     black = black_box.build(evidence)
-    for name, frame in (frames(evidence, found, black) | {"training": training.frame(places.models)}).items():
+    for name, frame in (frames(evidence, found, black) | {"training": found.histories, "trained_out": found.courses}).items():
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
         if name in TABLES:
             (folder / "tables").mkdir(exist_ok=True)
             (folder / "tables" / f"{name}.tex").write_text(table_formats.frame_to_latex(frame), encoding="utf-8")
-    summary = series.summary(evidence) | ({"what_survives": survival.to_dict(found.survival)} if found.survival else {})
+    summary = series.summary(evidence) | {"contrasts": contrasts.summary(found.contrasts)}
     for name, entries in {"summary": summary, "gate": gate.to_json(found.gate)}.items():
         (folder / f"{name}.json").write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
     mixed = " ".join(filter(None, [found.origin.text, found.origin.missing])) if found.origin.level in ("mixed", "commit") else ""
     (folder / "table1.md").write_text(table_formats.to_markdown(found.table, mixed), encoding="utf-8")
     (folder / "table1.tex").write_text(table_formats.to_latex(found.table, mixed), encoding="utf-8")
     (folder / "studies.md").write_text(effect_table.document(found.published, found.effects), encoding="utf-8")
-    text = page.render(evidence, len(train), judged(evidence, found, black), parts(evidence, found, train, places, folder / "figures"))
+    text = page.render(evidence, len(train), judged(found, black), parts(evidence, found, train, places, folder / "figures"))
     (folder / "index.html").write_text(text, encoding="utf-8")
 
 
-def judged(evidence: Evidence, found: Findings, black: black_box.Table) -> page.Judged:
+def judged(found: Findings, black: black_box.Table) -> page.Judged:
     """What the page puts into words."""
-    studied = {name: len(changes) for name, changes in found.effects.items()}
-    said = highlights.words(found.published["beyond"]) if "beyond" in found.published else []
-    return page.Judged(found.table, found.survival, found.gate, black, found.claims, found.contrasts, found.answers, said, studied)
+    return page.Judged(found.table, found.gate, black, found.claims, found.contrasts)
 
 
 def parts(evidence: Evidence, found: Findings, train: Split, places: Places, folder: Path) -> page.Parts:
@@ -186,21 +182,25 @@ def parts(evidence: Evidence, found: Findings, train: Split, places: Places, fol
     first, rows = str(seeds()[0]), looks(evidence)
     targets, maps = places.targets / first, None if places.maps is None else places.maps / first
     charts = figure_list.panels(evidence, found.networks, networks.over_images(places.gradients, evidence.seeds), rows)
-    threat = series.headline_column(evidence).threat
-    glance = overview.frame(evidence, overview.rows(evidence, found.survival))
     return page.Parts(
+        answer=answer(found.contrasts, folder) + training.note(found.courses),
         table=table_formats.to_html(found.table),
-        glance=figure_list.section(
-            [overview.picture(evidence, glance, folder)], {"overview": glance_chart.panel(glance, rows, threat)}, folder
-        ),
         figures=figure_list.section(draw(evidence, found, train, targets, folder), charts, folder),
         gallery=picker.section(evidence, train, targets, maps),
-        further=further.section(found.published, found.effects, folder, found.answers),
+        further=further.section(found.published, found.effects, folder),
         origin=origins.below_table(found.origin, found.outdated),
         environments=origins.section(found.records),
         style=vega.style(rows),
         scripts=sortable.script() + vega.script(rows),
     )
+
+
+def answer(compared: list[Compared], folder: Path) -> Markup:
+    """The picture of this run's contrasts; nothing where the rows allow none."""
+    points = forest.frame([line for line in compared if line.experiment == contrasts.THIS])
+    if points.empty:
+        return Markup("")
+    return figure_list.section([forest.picture(points, folder)], {forest.NAME: forest.panel(points)}, folder)
 
 
 def frames(evidence: Evidence, found: Findings, black: black_box.Table) -> dict[str, pd.DataFrame]:
@@ -215,6 +215,7 @@ def frames(evidence: Evidence, found: Findings, black: black_box.Table) -> dict[
         "table1": tables.to_frame(found.table),
         "claims": claims.to_frame(found.claims),
         "contrasts": contrasts.to_frame(found.contrasts),
+        "accuracy_contrasts": contrasts.accuracy_frame(found.accuracies),
         "effects": effects.to_frame(found.effects),
         "environments": environments.to_frame(found.records),
         "networks": found.networks,
@@ -225,7 +226,7 @@ def said(found: Findings) -> str:
     """What is printed at the end."""
     parts = [terminal.table_text(found.table), terminal.differences_text(found.table), terminal.gate_text(found.gate)]
     parts += [terminal.claims_text(found.claims)]
-    parts += [terminal.wrapped(survival.paragraph(found.survival))] if found.survival else []
+    parts += [terminal.contrasts_text(found.contrasts)]
     parts += [terminal.wrapped(f"{found.origin.text} {found.origin.missing}".strip()), terminal.wrapped(found.outdated)]
     return "\n\n".join(part for part in parts if part)
 

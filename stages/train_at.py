@@ -22,7 +22,7 @@ from lib.training import launch, recipe
 @result("Folder for weights, model description and training history.", folder=True)
 def main(row: str, seed: int, images: Path, out: Path) -> None:
     settings = params.section(adversarial.Settings, "at", row)
-    recipe.train(partial(adversarial.loss, settings=settings), "student", seed, images, out)
+    recipe.train(partial(adversarial.loss, settings=settings), "student", seed, images, out, epochs=settings.epochs)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main(row: str, seed: int, images: Path, teacher: Path, targets: Path | None,
     settings = params.section(distillation.Settings, "distillation", row)
     known = checkpoint.read(teacher, runtime.device()).requires_grad_(False)
     objective = partial(distillation.loss, settings=settings, teacher=known)
-    recipe.train(objective, "student", seed, images, out, targets, inputs=(teacher,))
+    recipe.train(objective, "student", seed, images, out, targets, epochs=settings.epochs, inputs=(teacher,))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from lib.training import launch, recipe
 @result("Folder for weights, model description and training history.", folder=True)
 def main(row: str, seed: int, images: Path, targets: Path, out: Path) -> None:
     settings = params.section(interpretation.Settings, "ir", row)
-    recipe.train(partial(interpretation.loss, settings=settings), "student", seed, images, out, targets)
+    recipe.train(partial(interpretation.loss, settings=settings), "student", seed, images, out, targets, epochs=settings.epochs)
 
 
 if __name__ == "__main__":

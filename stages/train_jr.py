@@ -23,7 +23,7 @@ from lib.training import launch, recipe
 def main(row: str, seed: int, images: Path, out: Path) -> None:
     settings = params.section(jacobian.Settings, "jr", row)
     objective = partial(jacobian.loss, settings=settings)
-    recipe.train(objective, "student", seed, images, out, batch_divisor=settings.batch_divisor)
+    recipe.train(objective, "student", seed, images, out, epochs=settings.epochs, batch_divisor=settings.batch_divisor)
 
 
 if __name__ == "__main__":

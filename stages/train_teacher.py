@@ -23,7 +23,7 @@ from lib.training import launch, recipe
 @result("Folder for weights, model description and training history.", folder=True)
 def main(row: str, seed: int, images: Path, out: Path) -> None:
     settings = params.section(adversarial.Settings, "teachers", row)
-    recipe.train(partial(adversarial.loss, settings=settings), "teacher", seed, images, out)
+    recipe.train(partial(adversarial.loss, settings=settings), "teacher", seed, images, out, epochs=settings.epochs)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from lib.base import params
-from lib.columns import Column
+from lib.columns import NORMS, Column
 from lib.evaluation.threats import threats
 from lib.report import rows
 from lib.report.results import COLUMNS, Evidence, labels
 
 ROOT = Path(__file__).parents[1]
 IMAGES = 200
-ATTACKS = {"paper": "pgd40", "strict": "pgd40", "autoattack": "lite"}
+ATTACKS = {"paper": "pgd40", "strict": "pgd40"}
 # Every row where the paper's story has it, all differences clear.
 LEAD = {
     "NR": 0.05,
@@ -36,6 +36,8 @@ LEAD = {
 }
 # Row, column, seed -> share of the images that stand: the first so many of them.
 Share = Callable[[str, Column, int], float]
+# Row, norm, seed -> mean robust radius, in units of each norm's own.
+Length = Callable[[str, str, int], float]
 
 
 def make(
@@ -46,11 +48,12 @@ def make(
     seeds: Sequence[int] = (0, 1, 2),
     without: Sequence[str] = (),
     semantics: Sequence[str] = ("paper", "strict"),
-    asked: int = IMAGES,
+    radius: Length | None = None,
 ) -> Evidence:
     """Write params.yaml of a scale into the current folder, without some rows, and make evidence that fits it.
 
-    `share` may be a dictionary row -> share in all columns and seeds (0.5 where not given). AutoAttack tries the first `asked` images.
+    `share` may be a dictionary row -> share in all columns and seeds (0.5 where not given). The radii have the mean `radius`, that share
+    where it is not given, and are spread around it by a tenth, alike in no two rows or seeds.
     """
     document = deepcopy(_document(scale))
     document["seeds"] = list(seeds)
@@ -60,15 +63,17 @@ def make(
     Path("params.yaml").write_text(json.dumps(document))
     params.parsed.cache_clear()
     shares = {row: share.get(row, 0.5) for row in rows.rows()} if isinstance(share, dict) else {}
-    per_seed = outcomes(share if callable(share) else lambda row, column, seed: shares[row], semantics, asked)
+    stands = share if callable(share) else lambda row, column, seed: shares[row]
+    per_seed = outcomes(stands, semantics)
+    lengths = radius or (lambda row, norm, seed: stands(row, Column("strict", "pgd40", norm, 0.2), seed))
     gradients = [(row, seed, norms(row, seed), norms(row, seed) / 3, 0.5, cosines(row, seed)) for row in rows.rows() for seed in seeds]
     frame = pd.DataFrame(gradients, columns=["row", "seed", "label_norm", "other_norm", "cosine_reference", "cosine_target"])
     dataset = document["data"]["dataset"]
     none = np.empty(0)
-    return Evidence(dataset, rows.rows(), list(seeds), accuracies(dataset, per_seed), frame, {}, none, per_seed, ())
+    return Evidence(dataset, rows.rows(), list(seeds), accuracies(dataset, per_seed), frame, {}, none, per_seed, (), radii(lengths))
 
 
-def outcomes(share: Share, semantics: Sequence[str], asked: int) -> dict[tuple[str, Column], dict[int, np.ndarray]]:
+def outcomes(share: Share, semantics: Sequence[str]) -> dict[tuple[str, Column], dict[int, np.ndarray]]:
     """What `Evidence.per_seed` holds."""
     found: dict[tuple[str, Column], dict[int, np.ndarray]] = {}
     for row, name in labels(rows.rows()).items():
@@ -77,9 +82,23 @@ def outcomes(share: Share, semantics: Sequence[str], asked: int) -> dict[tuple[s
                 column = Column(kind, ATTACKS[kind], threat.norm, threat.epsilon)
                 for seed in rows.seeds():
                     scores = (np.arange(IMAGES) < round(share(row, column, seed) * IMAGES)).astype(float)
-                    tried = np.arange(IMAGES) < (asked if kind == "autoattack" else IMAGES)
-                    found.setdefault((name, column), {})[seed] = np.where(tried, scores, np.nan)
+                    found.setdefault((name, column), {})[seed] = scores
     return found
+
+
+def radii(length: Length) -> dict[tuple[str, str], np.ndarray]:
+    """What `Evidence.radii` holds."""
+    return {
+        (row, norm): np.stack([spread(length(row, norm, seed), row, seed) for seed in rows.seeds()])
+        for row in rows.rows()
+        for norm in NORMS
+    }
+
+
+def spread(mean: float, row: str, seed: int) -> np.ndarray:
+    """Radii (n,) of this mean."""
+    around = np.random.default_rng([seed, *row.encode()]).uniform(0.9, 1.1, IMAGES)
+    return mean * around / around.mean()
 
 
 def accuracies(dataset: str, per_seed: dict[tuple[str, Column], dict[int, np.ndarray]]) -> pd.DataFrame:

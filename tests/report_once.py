@@ -38,7 +38,7 @@ def build(folder: Path) -> None:
         Path("results/environments/models/0/JR.json").unlink()
         for path in (f"models/{seed}/{row}/history.csv" for seed in rows.seeds() for row in rows.rows()):
             Path(path).parent.mkdir(parents=True)
-            Path(path).write_text("epoch,loss,selected\n1,0.5,1\n")
+            Path(path).write_text("epoch,first_loss,loss,selected\n1,2.5,0.5,0\n2,0.5,0.5,1\n")
             folders.seal(Path(path).parent)
         Path("report/figures").mkdir(parents=True)
         for name, text in {"README.md": "mine", "results.csv": "old", "figures/old.png": "stale"}.items():

@@ -13,17 +13,22 @@ from compare_project import IMAGES, compared, stands, write
 from dvc.repo import Repo
 from project import run
 
+from lib import crossed
 from lib.columns import Column
-from lib.compare.differences import change, unpaired
+from lib.compare.differences import change
 from lib.compare.scores import Scores
-from lib.statistics import paired
 
-CELL = ("JR", Column("strict", "pgd40", "linf", 0.2))
+CELL = ("JR", Column("strict", "search", "linf", 0.2))
 
 
 @pytest.fixture
 def project(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return compare_project.entered(tmp_path_factory, tmp_path / "project", monkeypatch)
+
+
+def both(count: int) -> np.ndarray:
+    """The outcomes of a row that keeps so many images, (seeds, n)."""
+    return np.stack([stands(count)] * 2).astype(float)
 
 
 def lines() -> dict[tuple[str, ...], dict[str, str]]:
@@ -34,20 +39,33 @@ def lines() -> dict[tuple[str, ...], dict[str, str]]:
 def test_the_row_that_changed_is_named_with_its_difference_paired_by_image(project):
     result = compared("before", "after")
     assert result.exit_code == 0, result.output
-    low, high = (f"{100 * end:+.1f}".replace("-", "−") for end in paired(stands(28), stands(20)))
+    expected = crossed.points(both(28), both(20))
+    low, high = (f"{end:+.1f}".replace("-", "−") for end in (expected.low, expected.high))
     assert "Of 2 rows 1 differs: J<R. The others have the same outcome on every image." in result.output
     assert f"50.0 → 70.0 % under the strict attack (+20.0 [{low}, {high}] points)" in result.output
-    found = lines()["JR", "pgd40", "after"]
+    found = lines()["JR", "search", "after"]
     assert (found["percent"], found["difference"], found["interval"], found["seed_differences"]) == (
         "70.0",
         "20.0",
         "paired",
         "20.000 20.000",
     )
-    assert (
-        float(found["p"]) == float(found["p_holm"]) == pytest.approx(2 * 0.5**8, rel=1e-3)
-    )  # eight images in one direction, none in the other
-    assert lines()["NR", "pgd40", "after"]["difference"] == "0.0" and lines()["JR", "pgd40", "before"]["difference"] == ""
+    assert float(found["p"]) == float(found["p_holm"]) == pytest.approx(expected.p, rel=1e-3)
+    assert lines()["NR", "search", "after"]["difference"] == "0.0" and lines()["JR", "search", "before"]["difference"] == ""
+
+
+def test_the_mean_radius_has_its_difference_in_percent_with_the_interval_of_images_and_seeds(project):
+    assert compared("before", "after").exit_code == 0
+    with Path("comparison/radii.csv").open() as file:
+        found = {(line["row"], line["revision"]): line for line in csv.DictReader(file)}
+    before, after = (np.stack([compare_project.radius(count).radius] * 2).astype(float) for count in (20, 28))
+    expected, line = crossed.relative(after, before), found["JR", "after"]
+    assert [float(line[name]) for name in ("percent", "low", "high")] == pytest.approx(
+        [expected.estimate, expected.low, expected.high], abs=1e-3
+    )
+    assert (line["norm"], line["images"], line["seeds"]) == ("linf", "40", "2") and found["JR", "before"]["percent"] == ""
+    assert found["NR", "after"]["percent"] == "0.0"
+    assert float(found["JR", "before"]["mean_radius"]) == pytest.approx((20 * 0.3 + 18 * 0.1) / 40)
 
 
 def test_results_come_from_the_cache_and_the_workspace_stays_as_it_is(project):
@@ -55,12 +73,12 @@ def test_results_come_from_the_cache_and_the_workspace_stays_as_it_is(project):
     Path("report/results.csv").unlink()
     before = run("git status --short", project)
     assert compared("before", "after").exit_code == 0
-    assert lines()["JR", "pgd40", "after"]["interval"] == "paired"
+    assert lines()["JR", "search", "after"]["interval"] == "paired"
     assert not Path("results").exists() and not Path("report/results.csv").exists()
     assert run("git status --short -- . :!comparison", project) == before
 
 
-def test_without_single_images_the_difference_is_unpaired_and_less_certain(project):
+def test_without_single_images_the_difference_has_no_interval(project):
     shutil.rmtree("results")
     listing = next(path for path in Path(".dvc/cache/files/md5").rglob("*.dir"))
     assert listing.exists()
@@ -68,11 +86,10 @@ def test_without_single_images_the_difference_is_unpaired_and_less_certain(proje
         if path.is_file() and path.read_bytes().startswith(b"\x89HDF"):
             path.unlink()
     result = compared("before", "after")
-    found = lines()["JR", "pgd40", "after"]
-    low, high = unpaired(0.7, 40, 0.5, 40)
+    found = lines()["JR", "search", "after"]
     assert result.exit_code == 0 and "files with the outcomes of single images" in Path("comparison/index.html").read_text()
-    assert (found["interval"], found["low_difference"], found["high_difference"]) == ("unpaired", f"{100 * low:.3f}", f"{100 * high:.3f}")
-    assert high - low > np.ptp(paired(stands(28), stands(20)))
+    assert (found["interval"], found["difference"], found["low_difference"], found["high_difference"]) == ("unknown", "20.0", "", "")
+    assert "without an interval, as images are missing" in result.output
 
 
 def test_an_experiment_goes_by_its_name_and_the_workspace_by_its_word(project):
@@ -83,13 +100,14 @@ def test_an_experiment_goes_by_its_name_and_the_workspace_by_its_word(project):
     run("git checkout -q -f .", project)
     write({"NR": 4, "JR": 10})
     assert compared("HEAD", "more-lambda", "workspace", "--out", "comparison").exit_code == 0
-    assert [lines()["JR", "pgd40", name]["percent"] for name in ("HEAD", "more-lambda", "workspace")] == ["70.0", "75.0", "25.0"]
+    assert [lines()["JR", "search", name]["percent"] for name in ("HEAD", "more-lambda", "workspace")] == ["70.0", "75.0", "25.0"]
 
 
 def test_other_images_are_not_paired(project):
     write({"NR": 4, "JR": 28}, digest="other")
     assert compared().exit_code == 0
-    assert lines()["JR", "pgd40", "workspace"]["interval"] == "unpaired"
+    changed, expected = lines()["JR", "search", "workspace"], crossed.points(both(28), both(28), shared=False)
+    assert (changed["interval"], float(changed["low_difference"])) == ("independent", pytest.approx(expected.low, abs=1e-3))
 
 
 def test_a_row_is_spoken_of_in_those_revisions_alone_in_which_it_differs(project):
@@ -150,10 +168,11 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(project, words, sent
     assert not Path("comparison").exists()
 
 
-def test_seeds_that_only_one_revision_has_count_in_its_mean_and_not_in_the_test():
+def test_only_seeds_that_both_revisions_have_are_compared():
     images = ("d", b"")
-    one = Scores({0: 0.5}, IMAGES, stands(20)[None].astype(float), images)
-    two = Scores({0: 0.7, 1: 0.5}, IMAGES, np.stack([stands(28), stands(20)]).astype(float), images)
-    found = change(CELL, one, two)
-    assert found.difference.points == pytest.approx(10) and found.points == {0: pytest.approx(20)}
-    assert found.p == pytest.approx(2 * 0.5**8) and found.paired and not found.same
+    fewer = Scores({0: 0.5}, IMAGES, both(20)[:1], images)
+    more = Scores({0: 0.7, 1: 0.5}, IMAGES, np.stack([stands(28), stands(20)]).astype(float), images)
+    changed = change(CELL, fewer, more)
+    assert (changed.before, changed.after, changed.points) == (0.5, pytest.approx(0.6), {0: pytest.approx(20)})
+    assert changed.contrast == crossed.points(both(28)[:1], both(20)[:1]) and changed.kind == "paired" and not changed.same
+    assert change(CELL, fewer, Scores({1: 0.5}, IMAGES, both(20)[:1], images)).kind == "independent"

@@ -71,8 +71,9 @@ def brightness(colour: str) -> float:
 def test_the_page_shows_parameters_and_results_that_differ_and_loads_nothing(page):
     assert "jr.JR.lambda_j before 0.3 after 0.5" in words(page, "parameters")
     assert cells(page, "measures") == [["25.0"], ["35.0+10.0"]]
+    assert cells(page, "radii")[0] == ["–", "0.195"] and re.match(r"0\.235\+20\.5 %\** \[", cells(page, "radii")[1][1])
     assert "J&lt;R" in page and "J<R" not in markup(page)
-    assert re.findall(r"(?:src|href)=\"(?!data:|#|comparison\.csv\")[^\"]*", markup(page)) == []
+    assert re.findall(r"(?:src|href)=\"(?!data:|#|(comparison|radii)\.csv\")[^\"]*", markup(page)) == []
 
 
 def test_the_gates_verdicts_that_differ_stand_side_by_side_and_no_others(page):
@@ -107,7 +108,7 @@ def test_the_chart_holds_exactly_the_accuracies_of_both_curves(project, page):
     ]
     assert sorted(found) == sorted(asked) and len(asked) == 16
     (point,) = [
-        one for one in points if (one["row"], one["technique"], one["kind"], one["radius"]) == ("after", "J<R", "strict pgd40", 0.2)
+        one for one in points if (one["row"], one["technique"], one["kind"], one["radius"]) == ("after", "J<R", "strict search", 0.2)
     ]
     low, high = (100 * end for end in wilson(28 / 40, 40))
     assert (point["n"], point["interval"], point["seeds"]) == (40, f"{low:.1f} to {high:.1f} %", "70.0 / 70.0")

@@ -1,15 +1,31 @@
-"""The contrasts on grids whose answers are known beforehand."""
-
-from dataclasses import replace
+"""Which rows are compared, by what, and how that is corrected, on grids whose answers are known beforehand."""
 
 import numpy as np
 import pytest
-from claim_grid import LEAD, make
+import study_grid
+from claim_grid import LEAD, make, spread
 
-from lib.report import contrasts
-from lib.report.rows import rows
-from lib.report.verdicts import CANNOT_TELL
-from lib.statistics import holm
+from lib import crossed
+from lib.report import contrasts, published_folder
+from lib.report.charts import forest
+from lib.report.contrasts import Compared
+from lib.report.rows import Row, rows
+from lib.report.verdicts import CANNOT_TELL, CONTRADICTED, SUPPORTED
+
+ASKED = [
+    ("IR(R,SmG)", "IR(R,perm,SmG)"),
+    ("IR(R,SmG)", "IR(NR,SmG)"),
+    ("IR(R,simp)", "IR(NR,simp)"),
+    ("IR(R,SmG)", "JR"),
+    ("IR(R,SmG)", "AT(L2,2.5)"),
+]
+WORDS = [
+    "the same maps, pixels permuted",
+    "maps of a non-robust teacher",
+    "maps of a non-robust teacher",
+    "small gradients, no maps",
+    "adversarial training",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -17,56 +33,117 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_single_seed_that_disagrees_leaves_a_claim_open():
-    def share(row, column, seed):
-        return {"R_smoothgrad": 0.9, "JR": 0.91 if seed == 2 else 0.2}.get(row, 0.5)
-
-    evidence = make(share)
-    lead = next(one for one in contrasts.contrasts(evidence) if one.pair.name == contrasts.JACOBIAN)
-    assert lead.adjusted < 0.001 and lead.agreeing == 2 and lead.verdict == CANNOT_TELL
+def asked(compared: list[Compared]) -> list[Compared]:
+    return [line for line in compared if line.pair.asked]
 
 
-def test_contrasts_count_and_test_what_the_images_say():
-    """At 200 images, 0.9 against 0.55: 70 images in one direction only, in each of three seeds that all agree."""
-    [lead] = [
-        one
-        for one in contrasts.contrasts(make(LEAD))
-        if one.pair.name == contrasts.JACOBIAN and one.column.semantics == "strict" and one.column.epsilon == 0.2
-    ]
-    assert [(count.first, count.second) for count in lead.counts] == [(70, 0)] * 3 and lead.total.g == 0.5
-    assert lead.difference.points == pytest.approx(35) and lead.points == pytest.approx((35, 35, 35))
-    assert lead.p == pytest.approx(2 * 2.0**-70, rel=1e-6) and lead.half_width == 0 and lead.agreeing == 3
-    assert lead.name == "IR(R,SmG) − JR at L∞ 0.2"
+def test_the_question_is_about_five_pairs_in_both_norms():
+    compared = asked(contrasts.contrasts(make(LEAD)))
+    assert [(line.techniques, line.norm) for line in compared] == [(pair, norm) for pair in ASKED for norm in ("l2", "linf")]
 
 
-def test_contrasts_are_corrected_over_all_of_one_semantics():
+def test_the_pairs_follow_from_what_rows_are_and_not_from_what_they_are_called():
+    document = {
+        "rows": dict.fromkeys(["plain", "hard", "armed", "flat", "hard_maps", "plain_maps", "hard_maps_mixed"]),
+        "teachers": {"plain": {"epsilon": None}, "hard": {"epsilon": 1.0}},
+        "at": {"armed": {}},
+        "jr": {"flat": {}},
+        "ir": {"hard_maps": {}, "plain_maps": {}, "hard_maps_mixed": {}},
+        "saliency": {"teachers": ["plain", "hard"], "methods": {"maps": {}}},
+        "permute": {"source": "hard_maps", "fractions": {"mixed": 1.0}},
+    }
+    known = {row: Row(row, "table", None) for row in document["rows"]}
+    pairs = [(pair.first, pair.second) for pair in contrasts.pairs(known, document) if pair.asked]
+    assert pairs == [("hard_maps", other) for other in ("hard_maps_mixed", "plain_maps", "flat", "armed")]
+
+
+def test_a_relative_difference_of_mean_radii_has_the_interval_of_images_and_seeds():
+    compared = contrasts.contrasts(evidence := make({"R_smoothgrad": 0.22, "JR": 0.2}))
+    line = next(line for line in compared if line.techniques == ("IR(R,SmG)", "JR") and line.norm == "linf")
+    direct = crossed.relative(evidence.radii["R_smoothgrad", "linf"], evidence.radii["JR", "linf"])
+    assert line.contrast.estimate == pytest.approx(10) and (line.contrast.low, line.contrast.high) == (direct.low, direct.high)
+    assert (line.contrast.images, line.contrast.seeds, line.name) == (200, 3, "IR(R,SmG) over JR, L∞")
+    assert line.verdict == SUPPORTED
+
+
+def test_a_verdict_follows_the_corrected_p_value():
+    def radius(row, norm, seed):
+        return {"R_smoothgrad": 0.2, "JR": 0.21, "AT25": 0.201}.get(row, 0.2 * 1.3 ** [1, -1, 0][seed])
+
+    compared = {line.techniques[1]: line for line in asked(contrasts.contrasts(make({}, radius=radius)))}
+    assert compared["JR"].verdict == CONTRADICTED
+    assert compared["IR(NR,SmG)"].verdict == CANNOT_TELL, "seeds that point this way and that"
+
+
+def test_the_answer_is_corrected_for_itself_and_everything_else_for_itself():
     random = np.random.default_rng(0)
+    compared = contrasts.contrasts(make({}, radius=lambda row, norm, seed: random.uniform(0.19, 0.21)))
+    for family in (True, False):
+        part = [line.contrast for line in compared if line.pair.asked is family]
+        assert [contrast.adjusted for contrast in part] == crossed.holm([contrast.p for contrast in part])
+    assert len(asked(compared)) == 10 and len(compared) == 50
 
-    def share(row, column, seed):
-        return random.uniform(0.4, 0.6)
 
-    family = contrasts.contrasts(make(share))
+def test_accuracies_are_corrected_attack_by_attack_where_the_paper_speaks_of_them():
+    compared = contrasts.accuracies(make(LEAD))
     for semantics in ("paper", "strict"):
-        part = [one for one in family if one.column.semantics == semantics]
-        assert [one.adjusted for one in part] == holm([one.p for one in part])
-        assert len(part) == 47
+        part = [line.contrast for line in compared if line.column.semantics == semantics]
+        assert [contrast.adjusted for contrast in part] == crossed.holm([contrast.p for contrast in part]) and len(part) == 47
+    lead = next(line for line in compared if line.pair.name == contrasts.JACOBIAN and line.column.epsilon == 0.2)
+    assert lead.contrast.estimate == pytest.approx(35) and lead.name == "IR(R,SmG) over JR, L∞ 0.2"
 
 
-def test_contrasts_are_of_the_images_that_both_rows_were_attacked_on():
-    family = contrasts.contrasts(make(LEAD, semantics=("strict", "autoattack"), asked=120))
-    assert {one.column.semantics: one.images for one in family} == {"strict": 200, "autoattack": 120}
-    [lead] = [one for one in family if one.pair.name == contrasts.CONTENT and one.column.semantics == "autoattack"]
-    assert (lead.difference.first, lead.difference.second) == (1.0, 0.75) and lead.total.first == 3 * 30
+def test_a_row_that_is_not_trained_out_is_in_no_comparison():
+    evidence = make(LEAD)
+    for compared in (contrasts.contrasts(evidence, {"AT25"}), contrasts.accuracies(evidence, {"AT25"})):
+        assert compared and not any("AT(L2,2.5)" in line.techniques for line in compared)
 
 
 def test_rows_are_compared_within_their_group_only():
-    for pair in contrasts.pairs(make({}, scale="cifar10")):
+    for pair in contrasts.pairs(make({}, scale="cifar10").rows):
         groups = {rows()[row].group for row in (pair.first, pair.second)} - {"none"}
         assert len(groups) == 1, pair
 
 
-def test_majority_of_runs_decides_for_mcnemar_while_the_difference_keeps_the_shares():
-    evidence = make(LEAD)
-    scores = {key: {seed: one * 2 / 3 for seed, one in seeds.items()} for key, seeds in evidence.per_seed.items()}
-    whole, part = contrasts.contrasts(evidence)[0], contrasts.contrasts(replace(evidence, per_seed=scores))[0]
-    assert part.counts == whole.counts and part.difference.points == pytest.approx(whole.difference.points * 2 / 3)
+def test_the_frame_has_one_line_per_pair_norm_and_experiment():
+    compared = contrasts.contrasts(make(LEAD, seeds=[0]))
+    frame = contrasts.to_frame(compared)
+    assert list(frame.columns) == ["experiment", "first", "second", "norm", "percent", "low", "high", "p_adjusted", "images", "seeds"]
+    assert len(frame) == len(compared) == len(frame[["experiment", "first", "second", "norm"]].drop_duplicates())
+    assert set(frame["seeds"]) == {1} and set(frame["experiment"]) == {"this run"}
+    assert list(contrasts.accuracy_frame(contrasts.accuracies(make(LEAD))).columns) == contrasts.ACCURACY_COLUMNS
+
+
+def test_the_metrics_hold_the_answer_under_names_that_dvc_can_show():
+    entries = contrasts.summary(contrasts.contrasts(make({"R_smoothgrad": 0.22, "JR": 0.2})))
+    assert entries["R_smoothgrad_over_JR"]["linf"]["percent"] == 10 and len(entries) == 5
+    assert set(entries["R_smoothgrad_over_JR"]["l2"]) == {"percent", "low", "high"}
+
+
+def test_a_study_with_radii_compares_every_variant_with_its_base():
+    make(LEAD)
+    table = study_grid.frame("audit", study_grid.level)
+    base = next(name for name in table["base"] if name)
+    variant = next(iter(table[table["base"] == base]["variant"]))
+    values = np.stack([spread(0.2, "base", seed) for seed in range(3)])
+    more = np.stack([spread(0.22, "more", seed) for seed in range(3)])
+    radii = {(base, "linf"): values, (variant, "linf"): more, (base, "l2"): values}
+    published_folder.write_radii(study_grid.publish("audit", table) / "radii.h5", radii)
+    (line,) = contrasts.of_published(published_folder.read(study_grid.PUBLISHED)["audit"])
+    assert (line.experiment, line.norm, line.pair.first, line.pair.second) == ("audit", "linf", variant, base)
+    assert line.contrast.estimate == pytest.approx(10, abs=1e-4) and line.verdict == SUPPORTED and line.contrast.seeds == 3
+
+
+def test_what_was_published_without_radii_adds_no_line():
+    make(LEAD)
+    study_grid.publish("audit", study_grid.frame("audit", study_grid.level))
+    assert contrasts.of_published(published_folder.read(study_grid.PUBLISHED)["audit"]) == []
+
+
+def test_the_picture_shows_the_question_and_marks_what_is_decided(tmp_path):
+    points = forest.frame(contrasts.contrasts(make({"R_smoothgrad": 0.3, "R_simple": 0.3})))
+    assert list(points["pair"].unique()) == [f"{' over '.join(pair)}|{words}" for pair, words in zip(ASKED, WORDS)]
+    picture = forest.picture(points, tmp_path)
+    assert (tmp_path / "contrasts.png").read_bytes().startswith(b"\x89PNG") and "<svg" in (tmp_path / "contrasts.svg").read_text()
+    assert "5 comparisons in 2 norms" in picture.alt
+    assert forest.frame([]).empty

@@ -39,7 +39,7 @@ def write_histories(terms: dict[str, list[str]], seeds: tuple[int, ...] = (0,)) 
             folder = Path("models") / str(seed) / row
             folder.mkdir(parents=True)
             lines = [
-                {"epoch": epoch, "learning_rate": 0.1, "loss": epoch + seed / 100}
+                {"epoch": epoch, "learning_rate": 0.1, "first_loss": 3.0, "loss": epoch + seed / 100}
                 | {name: epoch + seed / 100 for name in [*names, *COMMON]}
                 | {"selected": int(epoch == 2)}
                 for epoch in EPOCHS
@@ -83,7 +83,7 @@ def test_training_curves_hold_every_epoch_of_every_network(histories):
     one = histories[(histories["row"] == "JR") & (histories["seed"] == 7)]
     assert one["jacobian_norm"].tolist() == [1.07, 2.07, 3.07] and one["cosine"].isna().all()
     assert one["selected"].tolist() == [0, 1, 0] and set(one["technique"]) == {"JR"}
-    assert list(histories.columns[:6]) == ["technique", "row", "seed", "epoch", "learning_rate", "loss"]
+    assert list(histories.columns[:7]) == ["technique", "row", "seed", "epoch", "learning_rate", "first_loss", "loss"]
 
 
 def test_every_figure_that_trainings_have_in_common_and_the_alignment_is_plotted(histories):
@@ -124,7 +124,7 @@ def test_without_models_there_are_columns_only_and_a_missing_history_is_named(hi
         training.frame(Path("models"))
     Path("models/7/JR/history.csv").write_text("what,is,this\n1,2,3\n")
     folders.seal(Path("models/7/JR"))
-    with pytest.raises(InputError, match="lacks the columns epoch, loss, selected"):
+    with pytest.raises(InputError, match="lacks the columns epoch, first_loss, loss, selected"):
         training.frame(Path("models"))
 
 
@@ -158,7 +158,7 @@ def test_make_experiments_keeps_changed_parameters_and_few_results():
     settings = [name if not isinstance(entry, dict) else f"{name}.{next(iter(entry))}" for name, entry in document.items()]
     row = json.loads((ROOT / "results/published/quick.json").read_text())["JR"]
     kept = ["Experiment", "JR.clean", "JR.worst.linf_0_2", "ir.R_smoothgrad.lambda_d", *settings]
-    dropped = ["Created", "State", "models/0/JR", "data/targets/0/R_simple.h5", "lib/base", "what_survives.over.jacobian.points"]
+    dropped = ["Created", "State", "models/0/JR", "data/targets/0/R_simple.h5", "lib/base", "contrasts.R_smoothgrad_over_JR.linf.percent"]
     dropped += [f"JR.{name}" for name in row if name not in ("clean", "worst")]
     assert "linf_0_2" in row["worst"]
     assert [name for name in kept if re.match(found[1], name)] == []

@@ -5,17 +5,19 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from lib import crossed
 from lib.base.errors import InputError
 from lib.report import effects, regression
 from lib.report.effects import Effect, changes, effect
 
 
 def table(**variants: dict) -> pd.DataFrame:
-    """One line per variant and seed; a variant is {"base": ..., measure: [per seed]}, 0.5 where nothing is given."""
+    """One line per variant and seed; a variant is {"base": ..., measure: [per seed]}, 0.5 where nothing is given, but no radii."""
     lines = []
     for name, entry in variants.items():
         for seed in range(3):
-            numbers = {kind.column: entry.get(measure, [0.5] * 3)[seed] for measure, kind in effects.MEASURES.items()}
+            known = {measure: kind for measure, kind in effects.MEASURES.items() if measure in entry or "radius" not in kind.column}
+            numbers = {kind.column: entry.get(measure, [0.5] * 3)[seed] for measure, kind in known.items()}
             described = {"variant": name, "group": "g", "label": name.upper(), "base": entry.get("base", ""), "seed": seed}
             lines.append(described | {"norm": "linf", "epsilon": entry.get("epsilon", 0.2)} | numbers)
     return pd.DataFrame(lines)
@@ -49,6 +51,18 @@ def test_a_ratio_of_norms_is_a_geometric_mean_and_its_interval_that_of_the_logar
 def test_halving_a_norm_in_every_seed_is_an_effect_below_one() -> None:
     found = effect("norm", np.array([1.0, 1.1, 0.9]), np.array([2.0, 2.1, 1.9]))
     assert found.clear and found.high < 1 and found.size == pytest.approx(np.log(2), abs=0.02)
+
+
+def test_a_study_with_radii_is_about_them_and_their_intervals_count_images_where_these_were_published() -> None:
+    random = np.random.default_rng(0)
+    base, variant = random.uniform(0.9, 1.1, (3, 40)), random.uniform(1.0, 1.2, (3, 40))
+    frame = table(one={"base": "two", "linf": variant.mean(1).tolist()}, two={"linf": base.mean(1).tolist()})
+    (over_seeds,), (over_both,) = changes(frame), changes(frame, {("one", "linf"): variant, ("two", "linf"): base})
+    both = crossed.relative(variant, base)
+    assert effects.outcome(over_both.effects) == "linf" and effects.outcome(["robust", "clean"]) == "robust"
+    assert over_both.effects["linf"].mean == pytest.approx(1 + both.estimate / 100) and over_both.effects["linf"].p == both.p
+    assert over_seeds.effects["linf"].mean == pytest.approx(over_both.effects["linf"].mean, rel=1e-3)
+    assert over_both.effects["linf"].shown == f"+{both.estimate:.1f} %" and over_both.effects["linf"].none == 1
 
 
 def test_the_group_names_the_threat_model_where_it_is_not_that_of_the_first_variant() -> None:
@@ -112,7 +126,7 @@ def test_a_variant_and_its_base_are_compared_on_the_seeds_they_share() -> None:
 
 def test_the_table_of_effects_has_one_line_per_variant_and_measure() -> None:
     frame = effects.to_frame({"audit": changes(table(one={"base": "two", "robust": [0.54, 0.56, 0.58]}, two={}))})
-    assert list(frame.columns) == effects.COLUMNS and list(frame["measure"]) == [kind.column for kind in effects.MEASURES.values()]
+    assert list(frame.columns) == effects.COLUMNS and list(frame["measure"]) == [kind.column for kind in effects.MEASURES.values()][2:]
     robust = frame.iloc[0]
     assert (robust["study"], robust["variant"], robust["base"], robust["unit"], robust["df"]) == ("audit", "one", "two", "points", 2)
     assert robust["effect"] == 6 and robust["seeds"] == "0 1 2" and robust["per_seed"] == "4 6 8" and robust["excludes_none"]

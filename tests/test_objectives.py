@@ -446,6 +446,9 @@ def test_linf_crafting_starts_uniformly_in_the_cube(semantics):
     [
         (lambda: interpretation.Settings(-1.0, 0.0, "batch"), "lambda_d must not be negative, got -1.0"),
         (lambda: interpretation.Settings(0.0, -1.0, "batch"), "lambda_m must not be negative, got -1.0"),
+        (lambda: interpretation.Settings(0.0, 0.0, "batch", epochs=0), "epochs must be positive or null, got 0"),
+        (lambda: jacobian.Settings(1.0, "norm", 0, "batch", epochs=-1), "epochs must be positive or null, got -1"),
+        (lambda: adversarial.Settings(None, "l2", 0.1, 1, "eval", "strict", 0), "epochs must be positive or null, got 0"),
         (lambda: jacobian.Settings(-1.0, "norm", 0, "batch"), "lambda_j must not be negative, got -1.0"),
         (lambda: jacobian.Settings(1.0, "norm", -1, "batch"), "projections must be 0 .exact. or more, got -1"),
         (lambda: jacobian.Settings(1.0, "norm", 1, "batch", masks="per_row"), "masks must be shared with projections, .* got 1"),

@@ -130,6 +130,8 @@ EDITS: list[tuple[dict[str, Any], str]] = [
     ({"training.learning_rate": "8/255"}, r"training.learning_rate must be a number, got '8/255'; write 0.0313725"),
     ({"training.learning_rate": "1e-3"}, r"training.learning_rate must be a number, got '1e-3'; write 0.001, without quotes"),
     ({"threats.table.0.step_size": "1/0"}, r"threats.table.0.step_size must be a number or null, got '1/0'"),
+    ({"at.AT25.epochs": 1.5}, r"at.AT25.epochs must be an integer or null, got 1.5"),
+    ({"at.AT25.epochs": 0}, r"at.AT25: epochs must be positive or null, got 0"),
     ({"threats.table.0.step_size": None}, r"threats.table.0 lacks the key step_size, that of the paper's attack"),
     ({"training.epochs": True}, r"training.epochs must be an integer, got True"),
     ({"training.epochs": 10**50}, r"training.epochs must be an integer, got 10*, which has more than 64 bits"),
@@ -264,7 +266,7 @@ def test_more_is_refused_than_the_dataset_has(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(datasets, "available", lambda data: few, raising=False)
     pools, classes = problems(QUICK)
     assert "data.train + data.validation must be at most the 2400 images that mnist5k has there, got 2500" in pools
-    assert "attacks.referee.attacks: apgd-t and fab-t need at least 4 classes, mnist5k has 2" in classes
+    assert "attacks.referee.attacks: apgd-t need at least 4 classes, mnist5k has 2" in classes
     monkeypatch.setattr(datasets, "available", lambda data: None)
     assert problems(QUICK) == []
 

@@ -96,12 +96,14 @@ def test_a_study_is_copied_with_its_parameters_and_where_it_comes_from() -> None
 
 def test_a_study_that_is_not_finished_says_what_is_missing() -> None:
     zeros = np.zeros(4)
-    measures = Measures(zeros, zeros, zeros, zeros + 1, zeros, None, 0.2, {})
+    measures = Measures(zeros, zeros, zeros, zeros + 0.3, zeros + 0.1, zeros + 1, zeros, None, 0.2, {})
     measure_file.write(Path("results/studies/audit/ir.h5"), "ir", {0: measures, 1: measures})
     result = published("audit")
     assert result.exit_code == 0 and "not complete; 1 parts are missing" in result.output
     assert about("audit")["missing"] == ["other"] and not about("audit")["complete"]
     assert list(pd.read_csv(PUBLISHED / "audit/measures.csv")["variant"]) == ["ir", "ir"]
+    radii = published_folder.read(PUBLISHED)["audit"].radii
+    assert radii["ir", "linf"].shape == (2, 4) and radii["ir", "linf"].max() == np.float32(0.1)
 
 
 def test_a_table_of_another_version_of_the_study_is_refused() -> None:
@@ -122,6 +124,13 @@ def test_a_run_is_published_with_the_accuracies_that_the_report_reads() -> None:
     gradients = pd.read_csv(PUBLISHED / "quick/gradients.csv").set_index("row")
     assert gradients.loc["NR", "label_norm"] == 10 and len(gradients) == 12
     assert about("quick")["complete"] and about("quick")["seeds"] == [0] and about("quick")["preset"] == "strict"
+
+
+def test_the_radii_of_a_run_are_those_that_its_report_compares() -> None:
+    published("run", "quick")
+    radii, evidence = published_folder.read(PUBLISHED)["quick"].radii, report_grid.read()
+    assert radii.keys() == evidence.radii.keys()
+    assert all(np.allclose(radii[place], evidence.radii[place]) for place in radii)
 
 
 def test_single_images_give_the_accuracies_again() -> None:

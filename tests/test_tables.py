@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import report_grid
 
-from lib.columns import CLEAN, Column, at_threat
+from lib.columns import CLEAN, Column
 from lib.evaluation import outcome_file
 from lib.report import published, table_formats, tables
 from lib.report.rows import Row
@@ -38,53 +38,41 @@ def cell(table: Table, technique: str, column: Column) -> tables.Cell:
 def test_cells_are_means_over_seeds_in_percent(table):
     assert cell(table, "Standard", CLEAN).shown == "97.0"
     assert cell(table, "JR", L2).shown == "70.0"
-    assert cell(table, "JR", Column("strict", "pgd40", "l2", 1.5)).shown == "56.0"
-    assert cell(table, "JR", Column("autoattack", "lite", "l2", 1.5)).shown == "52.0"
+    assert cell(table, "JR", Column("strict", "search", "l2", 1.5)).shown == "56.0"
 
 
 def test_there_is_one_column_group_per_attack_over_the_threat_models_of_the_paper(table):
     threats = ["L2 1.5", "L∞ 0.1", "L∞ 0.2", "L∞ 0.25", "L∞ 0.3"]
-    assert table.column_groups == [("paper: pgd40", 5), ("strict: pgd40", 5), ("AutoAttack, shortened", 5)]
-    assert [column.threat for column in table.columns[1:]] == 3 * threats
+    assert table.column_groups == [("paper: pgd40", 5), ("strict: search", 5)]
+    assert [column.threat for column in table.columns[1:]] == 2 * threats
 
 
-def test_an_attack_of_a_new_name_gets_columns_of_its_own_behind_the_others(tmp_path, monkeypatch):
+def test_an_attack_of_ones_own_gets_columns_behind_the_others_and_counts_in_the_worst_case(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    report_grid.make(seeds=[0])
-    for place in Path("results/attacks/0").iterdir():
+    report_grid.make(seeds=[0], own_attacks={"momentum": {}})
+    for place in list(Path("results/attacks/0").iterdir()):
         with report_grid.remembered():
             found = outcome_file.read(place)
-        strict = (record for record in found.records if (record.semantics, record.attack) == ("strict", "pgd40"))
-        mine = [replace(record, attack="momentum40") for record in strict]
-        outcome_file.write(place, replace(found, records=(*found.records, *mine)))
+        halved = {norm: replace(radius, radius=radius.radius / 2) for norm, radius in found.radii.items()}
+        own = replace(found, radii=halved if place.stem == "JR" else found.radii, records=(), settings={"momentum": {}})
+        outcome_file.write(place.with_suffix(".momentum.h5"), own)
     evidence = report_grid.read()
     table = tables.build(evidence)
-    assert [name for name, _ in table.column_groups] == ["paper: pgd40", "strict: pgd40", "AutoAttack, shortened", "strict: momentum40"]
-    assert cell(table, "JR", Column("strict", "momentum40", "l2", 1.5)).shown == "64.0"
-    assert {column.attack for column in at_threat(evidence.accuracies, "l2", 1.5).values()} == {"pgd40", "lite"}
+    assert [name for name, _ in table.column_groups] == ["paper: pgd40", "strict: search", "momentum"]
+    assert cell(table, "JR", Column("momentum", "momentum", "l2", 1.5)).shown == "0.0"
+    assert next(line for line in table.lines if line.technique == "JR").worst.shown == "0.0"
+    assert evidence.radii["JR", "l2"].mean() == pytest.approx(evidence.radii["AT25", "l2"].mean() / 2)
 
 
-def test_autoattack_on_fewer_images_is_held_against_the_strict_attack_on_the_same_ones(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    report_grid.make({"JR": 0.7}, seeds=[0], attacks__together__autoattack__images=50)
-    table = tables.build(report_grid.read())
-    found = cell(table, "JR", Column("autoattack", "lite", "linf", 0.25))
-    left = {"strict": 41, "autoattack": 38}
-    assert (found.images, found.shown) == (50, f"{100 * left['autoattack'] / 50:.1f}")
-    assert found.taken == pytest.approx(100 * (left["strict"] - left["autoattack"]) / 50)
-    assert "AutoAttack, shortened was tried on the first 50 images" in table.caption
-
-
-def test_the_paper_column_counts_runs_and_the_strict_one_the_worst_case(tmp_path, monkeypatch):
+def test_the_paper_column_counts_runs_and_the_strict_one_images_with_a_larger_radius(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report_grid.make(seeds=[0])
     found = report_grid.outcomes(0, "JR", 0.5)
     for record in found.records:
-        record.correct[0] = False
-    outcome_file.write(Path("results/attacks/0/JR.together.h5"), found)
+        record.correct[0] &= record.semantics != "paper"
+    outcome_file.write(Path("results/attacks/0/JR.h5"), found)
     table = tables.build(report_grid.read())
-    assert cell(table, "JR", L2).shown == "33.3"
-    assert cell(table, "JR", Column("strict", "pgd40", "l2", 1.5)).shown == "0.0"
+    assert cell(table, "JR", L2).shown == "33.3" and cell(table, "JR", Column("strict", "search", "l2", 1.5)).shown == "40.0"
 
 
 def test_rows_keep_the_order_of_the_parameters_and_leave_out_other_lists(table):
@@ -107,7 +95,7 @@ def test_clean_accuracies_are_not_ranked(table):
 def test_published_values_stand_beside_the_same_technique_and_attack_only(table):
     assert cell(table, "IR(R,SmG)", L2).published == 85.25
     assert cell(table, "AT(L2,1.5)", WIDE).published == 5.46
-    assert cell(table, "IR(R,SmG)", Column("strict", "pgd40", "l2", 1.5)).published is None
+    assert cell(table, "IR(R,SmG)", Column("strict", "search", "l2", 1.5)).published is None
     assert published.percent("mnist", Row("My own", "table", None), L2) is None
     assert published.percent("imagefolder", Row("JR", "table", None), L2) is None
 
@@ -128,18 +116,12 @@ def test_the_csv_holds_differences_to_the_paper(table):
     assert entry["difference"] == pytest.approx(-12.64)
 
 
-def test_the_csv_holds_what_each_stronger_attack_takes_away_from_the_one_before(table):
+def test_the_csv_holds_what_the_strict_attack_takes_away(table):
     frame = tables.to_frame(table).set_index(["technique", "semantics", "norm", "epsilon"])
     assert frame.loc[("JR", "strict", "l2", 1.5)]["paper_minus_strict"] == pytest.approx(70 - 56)
-    assert frame.loc[("JR", "autoattack", "l2", 1.5)]["strict_minus_autoattack"] == pytest.approx(56 - 52)
-    filled = frame[["paper_minus_strict", "strict_minus_autoattack"]].notna().groupby(level="semantics").all()
-    assert filled.to_dict("index") == {
-        "": {"paper_minus_strict": False, "strict_minus_autoattack": False},
-        "paper": {"paper_minus_strict": False, "strict_minus_autoattack": False},
-        "strict": {"paper_minus_strict": True, "strict_minus_autoattack": False},
-        "autoattack": {"paper_minus_strict": False, "strict_minus_autoattack": True},
-    }
-    assert [table.columns[place].semantics for place in table.ladder[0][1]] == ["strict", "autoattack"]
+    filled = frame["paper_minus_strict"].notna().groupby(level="semantics").all()
+    assert filled.to_dict() == {"": False, "paper": False, "strict": True}
+    assert [table.columns[place].semantics for place in table.ladder[0][1]] == ["strict"]
 
 
 @pytest.mark.parametrize(
@@ -175,8 +157,8 @@ def test_latex_has_a_block_per_attack_and_clean_and_published_numbers_in_the_fir
     parts = re.split("|".join(map(re.escape, names)), table_formats.to_latex(table))
     assert len(parts) == 1 + len(names)
     lines = [next(line for line in part.splitlines() if line.startswith("JR &")) for part in parts[1:]]
-    assert [line.split(" & ")[1] for line in lines] == ["97.0", "", ""]
-    assert [r"\tiny paper" in part for part in parts[1:]] == [True, False, False]
+    assert [line.split(" & ")[1] for line in lines] == ["97.0", ""]
+    assert [r"\tiny paper" in part for part in parts[1:]] == [True, False]
 
 
 def test_latex_escapes_every_special_character():

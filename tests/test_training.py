@@ -174,6 +174,7 @@ def test_training_figures_are_averages_over_images_and_not_over_batches():
         return model.weight.sum() * 0 + len(batch), {"term": torch.tensor(10.0 * len(batch))}
 
     history = loop.fit(random_linear(2, SHAPE), data, data, objective, plan(epochs=1), 0)
+    assert history[0]["first_loss"] == 8
     assert history[0]["loss"] == pytest.approx((64 + 64 + 16) / 20) and history[0]["term"] == pytest.approx(10 * 144 / 20)
 
 
@@ -433,6 +434,13 @@ def test_batch_size_and_learning_rate_are_divided(images, tmp_path):
     recipe.train(objective, "teacher", 0, images, tmp_path / "model", batch_divisor=4)
     assert sizes == [4] * 24
     assert float(history_of(tmp_path / "model")[0]["learning_rate"]) == loop.cosine(0.05 / 4, 11, 24)
+
+
+def test_a_row_may_have_epochs_of_its_own(images, tmp_path):
+    recipe.train(cross_entropy, "teacher", 0, images, tmp_path / "model", epochs=3)
+    history = history_of(tmp_path / "model")
+    assert [entry["epoch"] for entry in history] == ["1", "2", "3"]
+    assert float(history[-1]["learning_rate"]) == loop.cosine(0.05, 8, 9)
 
 
 @pytest.mark.parametrize("divisor", [0, 3])

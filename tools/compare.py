@@ -12,19 +12,21 @@ import click
 from lib.base import files
 from lib.base.command import command
 from lib.base.errors import require
-from lib.compare import chart, page, sentences
+from lib.compare import chart, page, radii, sentences
 from lib.compare.comparison import Comparison, comparison, to_frame
 from lib.compare.revision import WORKSPACE, Revision, read, require_known
 from lib.evaluation.outcome_file import Outcomes
 from lib.store import place
 
 DEFAULT = ("HEAD", WORKSPACE)
-PAGE, TABLE = "index.html", "comparison.csv"
+PAGE, TABLE, RADII = "index.html", "comparison.csv", "radii.csv"
 
 
 @command(__doc__)
 @click.argument("revisions", nargs=-1)
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("comparison"), help=f"Folder for {PAGE} and {TABLE}.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("comparison"), help=f"Folder for {PAGE}, {TABLE} and {RADII}."
+)
 def main(revisions: tuple[str, ...], out: Path) -> None:
     names = revisions or DEFAULT
     require(len(names) > 1, f"expected at least two revisions to compare, got {names[0]}")
@@ -45,11 +47,12 @@ def gathered(names: tuple[str, ...]) -> list[Revision]:
 
 
 def write(compared: Comparison, out: Path) -> None:
-    """Page and table, each complete or not at all."""
+    """Page and tables, each complete or not at all."""
     with tempfile.TemporaryDirectory() as scratch:
         text = page.render(compared, chart.chart(compared, Path(scratch)))
     files.write(out / PAGE, text)
-    files.write(out / TABLE, to_frame(compared).to_csv(index=False, lineterminator="\n"))
+    for name, frame in {TABLE: to_frame(compared), RADII: radii.to_frame(compared)}.items():
+        files.write(out / name, frame.to_csv(index=False, lineterminator="\n"))
 
 
 if __name__ == "__main__":

@@ -11,14 +11,16 @@ from contextlib import chdir
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 
 from lib import study_table
 from lib.base import files, params
 from lib.base.command import command
 from lib.base.errors import require
-from lib.report.published_folder import ABOUT, ACCURACIES, GRADIENTS, MEASURES, PARAMS, STUDIES
-from lib.studies import chain, variant
+from lib.columns import NORMS
+from lib.report.published_folder import ABOUT, ACCURACIES, GRADIENTS, MEASURES, PARAMS, RADII, STUDIES, write_radii
+from lib.studies import chain, measure_file, variant
 from lib.studies.variant import Study, Variant
 from tools import published_facts, published_run
 
@@ -45,7 +47,7 @@ def main(what: tuple[str, ...], origin: Path | None) -> None:
         about = _run(name, origin or Path(), part.resolve()) if is_run else _study(name, part)
         (part / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         require_no_paths(part)
-        for before in (ABOUT, PARAMS, MEASURES, ACCURACIES, GRADIENTS, OUTCOMES):  # notes stay
+        for before in (ABOUT, PARAMS, MEASURES, ACCURACIES, GRADIENTS, OUTCOMES, RADII):  # notes stay
             (FOLDER / name / before).unlink(missing_ok=True)
     missing = f"; {len(about['missing'])} parts are missing, {ABOUT} names them" if about["missing"] else ""
     click.echo(
@@ -74,9 +76,21 @@ def _study(name: str, part: Path) -> dict:
     seeds = sorted({int(seed) for seed in table["seed"]})
     require(seeds == sorted(plan.seeds), f"{results}.csv has the seeds {seeds}, {source} asks for {plan.seeds}; run make {name} again")
     table.to_csv(part / MEASURES, index=False, lineterminator="\n", float_format="%.6g")
+    if radii := _radii(results, list(variants)):
+        write_radii(part / RADII, radii)
     shutil.copyfile(source, part / PARAMS)
     dataset, preset = params.value("data", "dataset"), chain.PRESET
     return published_facts.about("study", name, f"make {name}", dataset, preset, plan.seeds, missing, [], files)
+
+
+def _radii(results: Path, variants: list[str]) -> dict[tuple[str, str], np.ndarray]:
+    """(variant, norm) -> the robust radius of every image (seeds, n), of the variants whose files lie there."""
+    measured = {name: measure_file.read(results / f"{name}.h5")[1] for name in variants if (results / f"{name}.h5").is_file()}
+    return {
+        (name, norm): np.stack([getattr(by_seed[seed], f"radius_{norm}") for seed in sorted(by_seed)])
+        for name, by_seed in measured.items()
+        for norm in NORMS
+    }
 
 
 def _table(results: Path, plan: Study, variants: dict[str, Variant]) -> tuple[pd.DataFrame, list[Path]]:
@@ -98,6 +112,7 @@ def _run(name: str, origin: Path, part: Path) -> dict:
             found.gradients.to_csv(part / GRADIENTS, index=False, lineterminator="\n", float_format="%.6g")
         left_out = []
         published_run.write_outcomes(part / OUTCOMES, found)
+        write_radii(part / RADII, found.radii)
         if (part / OUTCOMES).stat().st_size > LARGEST:
             (part / OUTCOMES).unlink()
             left_out.append(f"single images ({OUTCOMES} would be larger than {LARGEST // 1_000_000} MB)")

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from lib import gradient_file
 from lib.base import h5, params
 from lib.base.errors import require
+from lib.compare import networks
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Record
 from lib.evaluation.threats import threats
@@ -23,13 +24,14 @@ OUTCOMES = "outcomes.h5"
 KIND = "published outcomes"
 KEPT = ("paper", "strict")  # whose single images are published, at the threat models of the paper
 NOT_ASKED = 255
-ATTACKS, GRADIENTS = Path("results/attacks"), Path("results/gradients")
+ATTACKS, TRANSFER, GRADIENTS = Path("results/attacks"), Path("results/transfer"), Path("results/gradients")
 
 
 @dataclass(frozen=True)
 class Run:
     """`accuracies`: one line per network and attack; `line` is its line in `standing` (lines, n) uint8, in how many of `runs` (lines,)
-    each image stands, 255 where the attack was not tried; empty where no single images are kept. `missing` names files and seeds.
+    each image stands, 255 where the attack was not tried; empty where no single images are kept. `missing` names files and seeds. `radii`
+    of rows in a norm, under all attacks together (seeds, n), of rows that have every seed.
     """
 
     accuracies: pd.DataFrame
@@ -38,6 +40,7 @@ class Run:
     runs: np.ndarray
     missing: list[str]
     files: list[Path]
+    radii: dict[tuple[str, str], np.ndarray]
 
 
 def found() -> Run:
@@ -51,7 +54,15 @@ def found() -> Run:
     missing = [grid.name(place) for place in places if place not in there]
     missing += [f"gradients of seed {seed}" for seed in measured if seed not in known]
     frame, standing, runs = _accuracies(outcomes)
-    return Run(frame, _gradients(known), standing, runs, missing, [*there.values(), *known.values()])
+    return Run(frame, _gradients(known), standing, runs, missing, [*there.values(), *known.values()], _radii(outcomes))
+
+
+def _radii(outcomes: Sequence[Outcomes]) -> dict[tuple[str, str], np.ndarray]:
+    """With the radii of transfer attacks where these are at hand."""
+    files = {place: TRANSFER / grid.name(place) for place in grid.shown()}
+    transfer = [_outcomes(place, path) for place, path in files.items() if path.is_file()]
+    every = networks.of([*outcomes, *transfer])
+    return {place: measured.values for place, measured in every.items() if list(measured.seeds) == sorted(seeds())}
 
 
 def write_outcomes(path: Path, run: Run) -> None:

@@ -1,13 +1,15 @@
 """Tables with a line per row and revision: what stands in a cell, in words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isfinite
 
 from lib.columns import CLEAN, Column
 from lib.compare.comparison import Comparison
 from lib.compare.differences import Change
 from lib.compare.scores import Scores
 from lib.compare.sentences import in_tables, threats
-from lib.report.findings import between, signed
+from lib.crossed import Contrast
+from lib.report.wording import between, signed
 from lib.statistics import wilson
 
 
@@ -55,10 +57,14 @@ def accuracy(found: Scores | None, change: Change | None) -> Cell | None:
         return Cell(value, said)
     if change.same:
         return Cell(value, said, "same", look="same")
-    difference = change.difference
-    look = "certain" if change.certain else "clear" if difference.clear else ""
-    apart = between(100 * difference.low, 100 * difference.high)
-    return Cell(value, said, signed(difference.points), apart, look)
+    return contrasted(Cell(value, said), change.contrast)
+
+
+def contrasted(cell: Cell, contrast: Contrast, unit: str = "") -> Cell:
+    """The cell with its difference to the base."""
+    look = "certain" if contrast.decided else "clear" if contrast.clear else ""
+    apart = between(contrast.low, contrast.high) if isfinite(contrast.low) else ""
+    return replace(cell, difference=f"{signed(contrast.estimate)}{unit}", apart=apart, look=look)
 
 
 def _line(compared: Comparison, row: str, columns: list[Column], place: int) -> list[Cell | None]:

@@ -88,13 +88,13 @@ def _difference(change: Change | None) -> dict[str, object]:
         return dict.fromkeys(("interval", "seed_differences")) | dict.fromkeys(
             ("difference", "low_difference", "high_difference", "p", "p_holm"), nan
         )
-    difference = change.difference
+    contrast = change.contrast
     return {
-        "interval": "paired" if change.paired else "unpaired",
+        "interval": change.kind,
         "seed_differences": " ".join(f"{points:.3f}" for points in change.points.values()),
-        "difference": round(difference.points, 3),
-        "low_difference": round(100 * difference.low, 3),
-        "high_difference": round(100 * difference.high, 3),
-        "p": float(f"{change.p:.4g}"),
-        "p_holm": float(f"{change.adjusted:.4g}"),
+        "difference": round(contrast.estimate, 3),
+        "low_difference": round(contrast.low, 3),
+        "high_difference": round(contrast.high, 3),
+        "p": float(f"{contrast.p:.4g}"),
+        "p_holm": float(f"{contrast.adjusted:.4g}"),
     }

@@ -2,35 +2,35 @@
 
 from dataclasses import dataclass
 
-from lib.columns import NORMS, SEMANTICS
+from lib.columns import NORMS
 from lib.compare.comparison import Comparison
 from lib.compare.sides import Sides, sides
-from lib.report.findings import between, signed
-
-_KEY = ("first", "second", "semantics", "norm", "epsilon")
+from lib.crossed import Contrast
+from lib.report.verdicts import Verdict, verdict
+from lib.report.wording import interval
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """What one revision found of a contrast: the difference with its interval, and the verdict."""
+class Compared:
+    """What one revision says of a pair of rows: the difference with its interval, and the verdict."""
 
     interval: str
-    verdict: str
+    verdict: Verdict
 
 
-def contrasts(compared: Comparison) -> Sides[tuple[str, str], Contrast]:
-    """The contrasts whose verdict is not the same in all revisions, by their names and attacks."""
-    return sides([_contrasts(revision.contrasts.to_dict("records")) for revision in compared.revisions], lambda one: one.verdict)
+def contrasts(compared: Comparison) -> Sides[tuple[str, str], Compared]:
+    """The comparisons whose verdict is not the same in all revisions, by what is compared and in which norm and experiment."""
+    return sides([_contrasts(revision.contrasts.to_dict("records")) for revision in compared.revisions], lambda line: line.verdict)
 
 
-def _contrasts(lines: list[dict[str, str]]) -> dict[tuple[str, str], Contrast]:
-    return {_named(*(line[key] for key in _KEY)): Contrast(_interval(line), line["verdict"]) for line in lines}
+def _contrasts(lines: list[dict[str, str]]) -> dict[tuple[str, str], Compared]:
+    return {
+        (f"{line['first']} over {line['second']}", f"{NORMS.get(line['norm'], line['norm'])}, {line['experiment']}"): _compared(line)
+        for line in lines
+    }
 
 
-def _named(first: str, second: str, semantics: str, norm: str, epsilon: str) -> tuple[str, str]:
-    return f"{first} − {second}", f"{SEMANTICS.get(semantics, semantics)}, {NORMS.get(norm, norm)} {epsilon}"
-
-
-def _interval(line: dict[str, str]) -> str:
-    difference, low, high = (float(line[name]) for name in ("difference", "low_images", "high_images"))
-    return f"{signed(difference)} {between(low, high)}"
+def _compared(line: dict[str, str]) -> Compared:
+    estimate, low, high, adjusted = (float(line[name] or "nan") for name in ("percent", "low", "high", "p_adjusted"))
+    contrast = Contrast(estimate, low, high, float("nan"), adjusted, int(line["images"]), int(line["seeds"]), adjusted)
+    return Compared(f"{interval(contrast)} %", verdict(contrast))

@@ -6,7 +6,7 @@ from lib.compare.cells import Cell, Table
 from lib.compare.comparison import Comparison
 from lib.compare.revision import Revision
 from lib.report.charts.permutation import over_seeds
-from lib.report.findings import signed
+from lib.report.wording import signed
 
 MEASURES = {
     "label_norm": "norm of the label’s gradient",

@@ -1,4 +1,4 @@
-"""What report/summary.json alone has, side by side: accuracy under all attacks together, and averaged over the radius."""
+"""What report/summary.json alone has, side by side: accuracy under all attacks together."""
 
 from collections.abc import Iterator
 
@@ -6,9 +6,9 @@ from lib.columns import NORMS
 from lib.compare.cells import Cell, Table
 from lib.compare.comparison import Comparison
 from lib.compare.revision import Revision
-from lib.report.findings import signed
+from lib.report.wording import signed
 
-PARTS = {"worst": "all attacks together", "auc": "mean over the radius, strict attack"}
+PARTS = {"worst": "all attacks together"}
 
 Measured = dict[tuple[str, str], float]  # of a row and a head of the table
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from lib.compare import cells, chart, claims, contrasts, gates, gradients, measures, sentences, settings
+from lib.compare import cells, chart, claims, contrasts, gates, gradients, measures, radii, sentences, settings
 from lib.compare.comparison import Comparison
 from lib.compare.looks import looks
 from lib.report import vega
@@ -44,9 +44,10 @@ def _made_with(compared: Comparison) -> dict[str, object]:
 
 
 def _measured(compared: Comparison) -> dict[str, object]:
-    """Accuracies, curves, gradients and what is left of report/summary.json."""
+    """Radii, accuracies, curves, gradients and what is left of report/summary.json."""
     steady = [row for row in compared.rows if row not in compared.moved]
     return {
+        "radii": radii.table(compared),
         "tables": cells.accuracies(compared, compared.moved, len(compared.revisions)),
         "steady": cells.accuracies(compared, steady, 1),
         "names": [compared.rows[row] for row in steady],

@@ -34,7 +34,7 @@ RESULTS = "report/results.csv"
 # Further tables of report/, in the order of the fields of `Revision`, and the columns that are read.
 TABLES = {
     "curves": ("technique", "semantics", "attack", "norm", "epsilon", "accuracy"),
-    "contrasts": ("first", "second", "semantics", "norm", "epsilon", "difference", "low_images", "high_images", "verdict"),
+    "contrasts": ("experiment", "first", "second", "norm", "percent", "low", "high", "p_adjusted", "images", "seeds"),
     "environments": (),
     "claims": ("claim", "sentence", "semantics", "ours", "verdict"),
     "networks": ("row", "seed", "label_norm", "cosine_reference", "cosine_target"),

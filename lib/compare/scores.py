@@ -1,5 +1,6 @@
 """The accuracies of one revision by row and attack, with the outcome of every image where its file could be had."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,8 @@ import numpy as np
 from lib.columns import CLEAN, Column
 from lib.compare.revision import Revision
 from lib.evaluation.outcome_file import Outcomes
-from lib.report.results import image_scores
+from lib.evaluation.threats import Threat
+from lib.report.results import image_scores, records
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def scores(revision: Revision) -> dict[Cell, Scores]:
         cell = rows.get(line["technique"], line["technique"]), _column(line)
         accuracies.setdefault(cell, {})[int(line["seed"])] = float(line["accuracy"])
         counts[cell] = int(line["n"])
-    seen = _seen(revision.outcomes)
+    seen = _seen(revision.outcomes, accuracies)
     return {cell: _scores(found, counts[cell], seen.get(cell, {})) for cell, found in accuracies.items()}
 
 
@@ -51,13 +53,17 @@ def _column(line: dict[str, str]) -> Column:
     return Column(line["semantics"], line["attack"], line["norm"], float(line["epsilon"]))
 
 
-def _seen(outcomes: tuple[Outcomes, ...]) -> dict[Cell, dict[int, tuple[np.ndarray, tuple[str, bytes]]]]:
-    """Of every row and attack, by seed: what became of each image, and which images these are."""
+def _seen(outcomes: tuple[Outcomes, ...], cells: Iterable[Cell]) -> dict[Cell, dict[int, tuple[np.ndarray, tuple[str, bytes]]]]:
+    """Of every row and attack of the `cells`, by seed: what became of each image, and which images these are."""
+    met: dict[str, list[Threat]] = {}
+    for row, column in cells:
+        if column != CLEAN and (threat := Threat(column.norm, column.epsilon)) not in met.setdefault(row, []):
+            met[row].append(threat)
     found: dict[Cell, dict[int, tuple[np.ndarray, tuple[str, bytes]]]] = {}
     for one in outcomes:
         images = one.images_digest, one.rows.tobytes()
         found.setdefault((one.row, CLEAN), {}).setdefault(one.seed, (one.clean.astype(float), images))  # transfer attacks see fewer images
-        for record in one.records:
+        for record in records(one, met.get(one.row, [])):
             column = Column(record.semantics, record.attack, record.norm, record.epsilon)
             found.setdefault((one.row, column), {})[one.seed] = image_scores(record), images
     return found

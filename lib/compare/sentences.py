@@ -5,6 +5,7 @@ from lib.columns import Column, under
 from lib.compare.comparison import Comparison
 from lib.compare.differences import Change, moved
 from lib.compare.revision import Revision
+from lib.report.wording import interval
 from lib.statistics import CONFIDENCE
 
 MOST = 4  # rows that are named one by one
@@ -52,7 +53,7 @@ def _at_headline(compared: Comparison, place: int, changes: dict[tuple[str, Colu
         asked = (column.norm, column.epsilon) == (headline.get("norm"), headline.get("epsilon")) and in_tables(column)
         if row in differing and asked:
             found.setdefault(row, []).append(change)
-    order = sorted(found, key=lambda row: -max(abs(change.difference.points) for change in found[row]))
+    order = sorted(found, key=lambda row: -max(abs(change.contrast.estimate) for change in found[row]))
     names = compared.revisions[0].name, compared.revisions[place].name
     return [_row(compared.rows[row], names, found[row]) for row in order[:MOST]]
 
@@ -60,8 +61,7 @@ def _at_headline(compared: Comparison, place: int, changes: dict[tuple[str, Colu
 def _row(name: str, names: tuple[str, str], found: list[Change]) -> str:
     threat = found[0].cell[1].threat
     parts = [
-        f"{_percent(change.difference.second)} → {_percent(change.difference.first)} % under {_attack(change)} "
-        f"({change.difference.interval} points)"
+        f"{_percent(change.before)} → {_percent(change.after)} % under {_attack(change)} ({interval(change.contrast)} points)"
         for change in found
     ]
     return f"{name} at {threat}, from {names[0]} to {names[1]}: {'; '.join(parts)}."
@@ -74,13 +74,18 @@ def _attack(change: Change) -> str:
 
 def _how_sure(revision: Revision, changes: dict[tuple[str, Column], Change]) -> str:
     tested = [change for change in changes.values() if not change.same]
-    clear, certain = sum(change.difference.clear for change in tested), sum(change.certain for change in tested)
+    clear, decided = sum(change.contrast.clear for change in tested), sum(change.contrast.decided for change in tested)
     if not tested:
         return f"{revision.name} has the outcomes of the first revision in every row that both have."
-    how = "by image" if all(change.paired for change in tested) else "by image where both have the outcomes of the same images"
+    kinds = {
+        "paired": "by seed and image",
+        "independent": "as independent samples",
+        "unknown": "without an interval, as images are missing",
+    }
+    how = " or ".join(words for kind, words in kinds.items() if any(change.kind == kind for change in tested))
     told = f"{revision.name}: the outcomes behind {len(tested)} accuracies differ, compared {how}"
-    sure = f"{clear} of the {100 * CONFIDENCE:.0f} % intervals leave out zero, {certain} of them after Holm’s correction too"
-    return f"{told}; {sure}. The intervals are over test images, not over seeds."
+    sure = f"{clear} of the {100 * CONFIDENCE:.0f} % intervals leave out zero, {decided} of them after Holm’s correction too"
+    return f"{told}; {sure}. The intervals are over test images and seeds."
 
 
 def _percent(share: float) -> str:

@@ -20,7 +20,7 @@ from lib.network.model_state import frozen, mode
 @dataclass(frozen=True)
 class Settings:
     """`epsilon` null is standard training. `mode` is the model's mode while examples are crafted (the authors' code: train),
-    `semantics` the rules of lib/balls.py (the authors' code: paper)."""
+    `semantics` the rules of lib/balls.py (the authors' code: paper), `epochs` the row's own number of them."""
 
     epsilon: float | None
     norm: Literal["l2", "linf"]
@@ -28,11 +28,13 @@ class Settings:
     steps: int
     mode: Literal["train", "eval"]
     semantics: Literal["paper", "strict"]
+    epochs: int | None = None
 
     def __post_init__(self) -> None:
         require(self.epsilon is None or self.epsilon > 0, f"epsilon must be positive or null, got {self.epsilon}")
         require(self.step_size > 0, f"step_size must be positive, got {self.step_size}")
         require(self.steps > 0, f"steps must be positive, got {self.steps}")
+        require(self.epochs is None or self.epochs > 0, f"epochs must be positive or null, got {self.epochs}")
 
 
 def loss(model: nn.Module, batch: Batch, noise: torch.Generator, settings: Settings) -> tuple[Tensor, dict[str, Tensor]]:

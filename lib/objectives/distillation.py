@@ -23,7 +23,7 @@ class Settings:
     """With lambda_d = lambda_m = 0 no gradient is matched, which needs no targets and no second derivatives.
 
     `reduction` of the gradients' norm as in lib/objectives/interpretation.py. The factor T^2 keeps the gradients of the divergence at
-    one size whatever the temperature.
+    one size whatever the temperature. `epochs`: the row's own number of them.
     """
 
     lambda_k: float
@@ -31,11 +31,13 @@ class Settings:
     lambda_d: float
     lambda_m: float
     reduction: interpretation.Reduction
+    epochs: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("lambda_k", "lambda_d", "lambda_m"):
             require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
         require(self.temperature > 0, f"temperature must be positive, got {self.temperature}")
+        require(self.epochs is None or self.epochs > 0, f"epochs must be positive or null, got {self.epochs}")
 
     @property
     def matches_gradients(self) -> bool:

@@ -27,16 +27,19 @@ class Settings:
         batch's gradients (the authors' code), for equal norms sqrt(N) times larger, "square" the mean of squared norms.
     mode: the model's mode in the forward pass that J_c belongs to. In "train" it is the pass of the cross-entropy, with its dropout
         mask (the authors' code); "eval" takes one more pass, of the network that is attacked and measured later.
+    epochs: the row's own number of them.
     """
 
     lambda_d: float
     lambda_m: float
     reduction: Reduction
     mode: Literal["train", "eval"] = "train"
+    epochs: int | None = None
 
     def __post_init__(self) -> None:
         require(self.lambda_d >= 0, f"lambda_d must not be negative, got {self.lambda_d}")
         require(self.lambda_m >= 0, f"lambda_m must not be negative, got {self.lambda_m}")
+        require(self.epochs is None or self.epochs > 0, f"epochs must be positive or null, got {self.epochs}")
 
 
 def loss(model: nn.Module, batch: Batch, noise: torch.Generator, settings: Settings) -> tuple[Tensor, dict[str, Tensor]]:

@@ -30,6 +30,7 @@ class Settings:
         times in a second one, so that each row belongs to a dropout mask of its own (the authors' exact variant).
     reduction: "sample" averages the penalty over images; "batch" takes it of the whole batch's Jacobian (the authors' exact variant).
     batch_divisor: batch size and learning rate are divided by it (the authors' runs on CIFAR-10: 8).
+    epochs: the row's own number of them.
     """
 
     lambda_j: float
@@ -39,6 +40,7 @@ class Settings:
     class_factor: bool = True
     masks: Literal["shared", "per_row"] = "shared"
     batch_divisor: int = 1
+    epochs: int | None = None
 
     def __post_init__(self) -> None:
         require(self.lambda_j >= 0, f"lambda_j must not be negative, got {self.lambda_j}")
@@ -47,6 +49,7 @@ class Settings:
         exact = self.projections == 0
         require(exact or self.masks == "shared", f"masks must be shared with projections, per_row needs 0 of them, got {self.projections}")
         require(self.class_factor or not exact, "class_factor must be true for the exact Jacobian (projections 0), got false")
+        require(self.epochs is None or self.epochs > 0, f"epochs must be positive or null, got {self.epochs}")
 
 
 def loss(model: nn.Module, batch: Batch, noise: torch.Generator, settings: Settings) -> tuple[Tensor, dict[str, Tensor]]:

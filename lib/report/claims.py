@@ -1,28 +1,30 @@
-"""What the paper claims and what became of it: one verdict per claim and attack, each computed from the measurements.
+"""What the paper claims and what became of it: one verdict per claim and attack, each read from the comparisons of contrasts.py.
 
-A comparison decides something only if its p value is below 5 % after Holm's correction over all comparisons under the same attack and all
-seeds agree in sign; what is then true of the parts of a claim, the rules in statements.py and verdicts.py make a verdict on it.
+A comparison decides something only if its corrected p value is below 5 %; what is then true of the parts of a claim, the rules in
+statements.py and verdicts.py make a verdict on it. Under the paper's attack these are accuracies at the radii that the paper speaks of;
+under the strict attack mean radii in either norm, or such accuracies where the claim names radii.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from lib.report.contrasts import JACOBIAN, Contrast, both_p_values, contrasts, p_value
+from lib.report.contrasts import JACOBIAN, Compared
 from lib.report.effects import Effect, changes
 from lib.report.families import families
-from lib.report.findings import signed
 from lib.report.published import DATASETS
 from lib.report.published_folder import Published
 from lib.report.results import Evidence, labels
 from lib.report.series import headline, headline_columns, permutation
 from lib.report.statements import Statement, statements
 from lib.report.verdicts import CANNOT_TELL, CONTRADICTED, NOT_TESTED, SUPPORTED, VERDICTS, Verdict, almost_every, every, over_seeds
+from lib.report.wording import interval, p_value, signed
 
 NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
-# The key of a finding that no attack is involved in.
-GRADIENTS = ""
+# The keys of findings: under either attack, and where no attack is involved.
+PAPER, STRICT, GRADIENTS = "paper", "strict", ""
 COLUMNS = ["claim", "section", "sentence", "published", "semantics", "ours", "verdict", "n", "seeds"]
 
 
@@ -55,11 +57,10 @@ class Claim:
     reason: str = ""
 
 
-def claims(evidence: Evidence, beyond: Published | None = None) -> list[Claim]:
+def claims(evidence: Evidence, radii: list[Compared], accuracies: list[Compared], beyond: Published | None = None) -> list[Claim]:
     """Every claim, in the order of the paper's text; those about gradients and the one that only the study `beyond` tests come last."""
-    family = contrasts(evidence)
-    compared = [_compared(statement, evidence, family) for statement in statements()]
-    return [*compared, _alignment(evidence), _smaller(evidence), _smaller_yet_weaker(evidence, family), _distillation(beyond)]
+    decided = [_compared(statement, evidence, radii, accuracies) for statement in statements()]
+    return [*decided, _alignment(evidence), _smaller(evidence), _smaller_yet_weaker(evidence, radii, accuracies), _distillation(beyond)]
 
 
 def to_frame(found: list[Claim]) -> pd.DataFrame:
@@ -87,42 +88,48 @@ def verdict(claim: Claim, semantics: str) -> Verdict:
     return finding.verdict if finding else NOT_TESTED
 
 
-def _compared(statement: Statement, evidence: Evidence, family: list[Contrast]) -> Claim:
+def _compared(statement: Statement, evidence: Evidence, radii: list[Compared], accuracies: list[Compared]) -> Claim:
     claim = Claim(statement.key, statement.section, statement.sentence, statement.published, {})
     dataset = DATASETS.get(evidence.dataset)
     if statement.dataset not in (None, dataset):
         return replace(claim, reason=f"It is about {NAMES[statement.dataset or '']}; this run is on {evidence.dataset}.")
-    missing = [name for name in statement.names if not any(part.pair.name == name for part in family)]
+    missing = [name for name in statement.names if not any(part.pair.name == name for part in accuracies)]
     if missing:
         return replace(claim, reason=f"The rows or radii at hand do not allow the comparison {' or '.join(missing)}.")
     findings = {}
     for semantics in headline_columns(evidence):
-        parts = [part for part in family if part.pair.name in statement.names and part.column.semantics == semantics]
-        parts = statement.selection(parts)
-        images, size = min((part.images for part in parts), default=0), sum(part.column.semantics == semantics for part in family)
-        findings[semantics] = Finding(statement.rule(parts), _numbers(parts, size), images, len(evidence.seeds), _brief(parts))
+        compared = radii if semantics == STRICT and not statement.at_radii else _under(semantics, accuracies)
+        parts = statement.selection([part for part in compared if part.pair.name in statement.names])
+        if parts:
+            findings[semantics] = _finding(statement.rule(parts), parts)
     return replace(claim, findings=findings)
 
 
-def _numbers(parts: list[Contrast], family: int) -> str:
-    """Each difference with its interval and p values; of more than two, the two extremes."""
-    if len(parts) <= 2:
-        return "; ".join(f"{part.name}: {part.difference.interval}, {both_p_values(part, family)}" for part in parts)
-    least, largest = (choose(parts, key=lambda part: part.difference.points) for choose in (min, max))
-    ends = " to ".join(f"{signed(part.difference.points)} ({part.name})" for part in (least, largest))
-    return f"from {ends}"
+def _under(semantics: str, accuracies: list[Compared]) -> list[Compared]:
+    return [part for part in accuracies if part.column is not None and part.column.semantics == semantics]
 
 
-def _brief(parts: list[Contrast]) -> str:
-    """`2 better, 0 worse, 3 unclear`, of the first named row, and where that is one place; of a single comparison the difference with its
-    interval.
-    """
+def _finding(verdict: Verdict, parts: Sequence[Compared], words: str = "") -> Finding:
+    """What these parts say; `words`: what else does."""
+    images, seeds = min(part.contrast.images for part in parts), min(part.contrast.seeds for part in parts)
+    return Finding(verdict, "; ".join([*map(_numbers, parts), *filter(None, [words])]), images, seeds, _brief(parts))
+
+
+def _numbers(part: Compared) -> str:
+    """`IR(R,SmG) over JR, L∞: +4.6 [+2.6, +6.6] %, p = 0.012`."""
+    return f"{part.name}: {interval(part.contrast)} {_unit(part)}, {p_value(part.contrast.adjusted)}"
+
+
+def _brief(parts: Sequence[Compared]) -> str:
+    """`2 better, 0 worse, 3 unclear`, of the first named row; of a single comparison the difference with its interval."""
     if len(parts) == 1:
-        return f"{parts[0].difference.interval} points"
+        return f"{interval(parts[0].contrast)} {_unit(parts[0])}"
     count = Counter(part.verdict for part in parts)
-    threats = {part.column.threat for part in parts}
-    where = f", all at {threats.pop()}" if len(threats) == 1 else ""
-    return f"{count[SUPPORTED]} better, {count[CONTRADICTED]} worse, {count[CANNOT_TELL]} unclear{where}"
+    return f"{count[SUPPORTED]} better, {count[CONTRADICTED]} worse, {count[CANNOT_TELL]} unclear"
+
+
+def _unit(part: Compared) -> str:
+    return "points" if part.column else "% of the radius"
 
 
 def _alignment(evidence: Evidence) -> Claim:
@@ -138,7 +145,7 @@ def _alignment(evidence: Evidence) -> Claim:
     by_seed = frame.pivot(index="fraction", columns="seed", values="cosine")
     if len(by_seed) < 3:
         return replace(claim, reason=f"It needs targets permuted to several shares; there are rows for {len(by_seed)}.")
-    steps = [over_seeds(list(before - after), len(by_seed) - 1) for before, after in zip(by_seed.values, by_seed.values[1:])]
+    steps = over_seeds([list(before - after) for before, after in zip(by_seed.values, by_seed.values[1:])])
     sequence = " → ".join(f"{value:.2f}" for value in by_seed.mean(axis=1))
     numbers = f"cosine {sequence} for shares of {', '.join(f'{100 * share:g} %' for share in by_seed.index)}"
     return replace(claim, findings={GRADIENTS: Finding(every(steps), numbers, 0, len(evidence.seeds))})
@@ -160,15 +167,15 @@ def _smaller(evidence: Evidence) -> Claim:
     if standard is None or not defended:
         return replace(claim, reason="It needs a row of standard training beside defended ones.")
     norms = _norms(evidence)
-    parts = [over_seeds(list(norms[standard] - norms[row]), len(defended)) for row in defended]
+    parts = over_seeds([list(norms[standard] - norms[row]) for row in defended])
     largest = max(defended, key=lambda row: norms[row].mean())
     ends = f"largest: {names[largest]} {norms[largest].mean():.2f}; {names[standard]} {norms[standard].mean():.2f}"
     numbers = f"clearly smaller in {parts.count('supported')} of {len(parts)}; {ends}"
     return replace(claim, findings={GRADIENTS: Finding(almost_every(parts), numbers, 0, len(evidence.seeds))})
 
 
-def _smaller_yet_weaker(evidence: Evidence, family: list[Contrast]) -> Claim:
-    """Jacobian Regularization has the smaller gradients, IR the higher accuracy at the headline threat model."""
+def _smaller_yet_weaker(evidence: Evidence, radii: list[Compared], accuracies: list[Compared]) -> Claim:
+    """Jacobian Regularization has the smaller gradients, IR is more robust: at the headline threat model, or by the radius in its norm."""
     claim = Claim(
         "smaller_yet_weaker",
         "4.6, Fig. 4",
@@ -176,17 +183,18 @@ def _smaller_yet_weaker(evidence: Evidence, family: list[Contrast]) -> Claim:
         "Figure 4 shows the norms as bars; for the accuracies see the first two claims.",
         {},
     )
-    norms, findings = _norms(evidence), {}
-    asked = (headline().norm, headline().epsilon)
+    norms, findings, asked = _norms(evidence), {}, headline()
     for semantics in headline_columns(evidence):
-        ours = [part for part in family if (part.pair.name, part.column.semantics) == (JACOBIAN, semantics)]
-        parts = [part for part in ours if (part.column.norm, part.column.epsilon) == asked]
+        parts = [
+            part
+            for part in (radii if semantics == STRICT else _under(semantics, accuracies))
+            if part.pair.name == JACOBIAN and part.norm == asked.norm and (part.column is None or part.column.epsilon == asked.epsilon)
+        ]
         gaps = [norms[part.pair.first] - norms[part.pair.second] for part in parts]
-        verdicts = [over_seeds(list(gap), 2 * len(parts)) for gap in gaps] + [part.verdict for part in parts]
-        pairs = [(part.name, part.difference.interval, signed(gap.mean(), 2)) for part, gap in zip(parts, gaps)]
-        words = [f"{name}: accuracy {interval}, gradient norm {gap}" for name, interval, gap in pairs]
         if parts:
-            findings[semantics] = Finding(every(verdicts), "; ".join(words), parts[0].images, len(evidence.seeds), _brief(parts))
+            words = "; ".join(f"gradient norm {signed(gap.mean(), 2)}" for gap in gaps)
+            verdicts = over_seeds([list(gap) for gap in gaps]) + [part.verdict for part in parts]
+            findings[semantics] = _finding(every(verdicts), parts, words)
     return replace(claim, findings=findings, reason="" if findings else f"The rows at hand do not allow the comparison {JACOBIAN}.")
 
 

@@ -1,114 +1,156 @@
-"""The comparisons that the paper argues from, each tested on the same images for every seed, and corrected for how many there are."""
+"""Every comparison of two rows, by one rule (lib/crossed.py), as one frame: what the answer and the claims of the paper are read from.
 
-from collections.abc import Iterator
+What is compared is the mean robust radius, the area under a row's security curve, in either norm; where the paper speaks of radii, the
+accuracies there. The comparisons that the question is about (`Pair.asked`) are corrected among themselves, all others among themselves, and
+so are the accuracies under one attack (Holm 1979): what else was looked at does not blur the answer.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from math import isnan, nan
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from lib.columns import Column, at_threat, radius
+from lib import crossed
+from lib.columns import NORMS, Column, at_threat, radius
+from lib.crossed import Contrast
 from lib.evaluation.threats import threats
-from lib.report.families import Family, families, permuted_targets, teacher_targets
-from lib.report.findings import Difference, comparable, compared
+from lib.report.families import Family, families, permuted_targets, teacher_targets, trained_by
+from lib.report.published_folder import Published
 from lib.report.results import Evidence, in_both, labels
+from lib.report.rows import Row
 from lib.report.series import headline
-from lib.report.verdicts import CANNOT_TELL, CONTRADICTED, SUPPORTED, Verdict
-from lib.statistics import CONFIDENCE, Discordant, combined_p, discordant, holm, standing, t_half_width
+from lib.report.verdicts import Verdict, verdict
 
 SMOOTH, TEACHER, CONTENT = "SmG − simp", "R − NR", "IR − perm"
 JACOBIAN, ADVERSARIAL, STANDARD = "IR − JR", "IR − AT", "IR − Standard"
 DEFENDED, STEP = "defended − Standard", "less − more permuted"
 JACOBIAN_PERMUTED, JACOBIAN_FOREIGN, PERMUTED_FOREIGN = "JR − perm", "JR − NR", "perm − NR"
+VARIANT = "variant − base"
 # What the paper calls the two hardest settings on MNIST (Sec. 4.5).
 HARDEST = [("linf", 0.25), ("linf", 0.3)]
+THIS = "this run"
 Where = Literal["headline", "table", "hardest"]
 PLACES: tuple[Where, ...] = get_args(Where)
+Radii = dict[tuple[str, str], np.ndarray]  # (row, norm) -> (seeds, n)
+COLUMNS = ["experiment", "first", "second", "norm", "percent", "low", "high", "p_adjusted", "images", "seeds"]
+ACCURACY_COLUMNS = ["first", "second", "semantics", "norm", "epsilon", "points", "low", "high", "p_adjusted", "images", "seeds"]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two rows of which the paper has the `first` more robust, under the `name` of that comparison, and where it says so."""
+    """Two rows of which the paper has the `first` more robust, under the `name` of that comparison; `where` it speaks of accuracies.
+
+    asked: whether the project's question is about it: do the maps of a robust teacher make the difference?
+    """
 
     name: str
     first: str
     second: str
-    where: Where
+    where: Where = "headline"
+    asked: bool = False
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """A pair in one column, on the `images` that both rows were attacked on. `points` and `counts` hold one entry per seed.
+class Compared:
+    """A pair in one norm: the `contrast` of mean radii, or of accuracies in a `column`, in an `experiment`."""
 
-    `p` is of all seeds together (`statistics.combined_p`), `adjusted` the same with Holm's correction over the whole semantics.
-    """
-
+    experiment: str
     pair: Pair
     techniques: tuple[str, str]
     group: str | None
-    column: Column
-    images: int
-    difference: Difference
-    points: tuple[float, ...]
-    counts: tuple[Discordant, ...]
-    p: float
-    adjusted: float = nan
-
-    @property
-    def total(self) -> Discordant:
-        """The discordant counts of all seeds together."""
-        return Discordant(sum(count.first for count in self.counts), sum(count.second for count in self.counts))
-
-    @property
-    def agreeing(self) -> int:
-        """How many seeds' differences have the sign of their mean."""
-        return int((np.sign(self.points) == np.sign(self.difference.points)).sum()) if self.difference.points else 0
-
-    @cached_property
-    def half_width(self) -> float:
-        """Half the t interval over seeds, in points; NaN for a single seed. With two seeds it is hardly ever informative."""
-        return t_half_width(self.points) if len(self.points) > 1 else nan
+    norm: str
+    contrast: Contrast
+    column: Column | None = None
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the first row is the more robust one: decided only if the adjusted p value is small and all seeds agree."""
-        if isnan(self.adjusted) or self.adjusted >= 1 - CONFIDENCE or self.agreeing < len(self.points):
-            return CANNOT_TELL
-        directions = self.difference.points > 0, self.total.first > self.total.second
-        return SUPPORTED if all(directions) else CANNOT_TELL if any(directions) else CONTRADICTED
+        """Whether the first row is the more robust one, by the interval and the corrected p value."""
+        return verdict(self.contrast)
+
+    @property
+    def place(self) -> str:
+        """`L∞`, or `L∞ 0.2` of accuracies."""
+        return self.column.threat if self.column else NORMS.get(self.norm, self.norm)
 
     @property
     def name(self) -> str:
-        """`IR(R,SmG) − JR at L∞ 0.2`."""
-        return f"{self.techniques[0]} − {self.techniques[1]} at {self.column.threat}"
+        """`IR(R,SmG) over JR, L∞`."""
+        return f"{self.techniques[0]} over {self.techniques[1]}, {self.place}"
 
 
-def contrasts(evidence: Evidence) -> list[Contrast]:
-    """Every contrast that the rows at hand allow, under every semantics; Holm's correction runs over all those of one semantics.
+def contrasts(evidence: Evidence, left_out: Collection[str] = ()) -> list[Compared]:
+    """The mean radii of every pair that the rows at hand allow, in every norm; rows `left_out` were not trained out."""
+    kept = {row: settings for row, settings in evidence.rows.items() if row not in left_out}
+    return of_rows(THIS, kept, evidence.radii)
+
+
+def of_rows(experiment: str, rows: dict[str, Row], radii: Radii, document: dict | None = None) -> list[Compared]:
+    """The same of any run: `radii` of its `rows`, and `document`, its params.yaml (None: the one in the current folder)."""
+    names = labels(rows)
+    compared = [
+        Compared(
+            experiment,
+            pair,
+            (names[pair.first], names[pair.second]),
+            rows[pair.first].group,
+            norm,
+            crossed.relative(radii[pair.first, norm], radii[pair.second, norm]),
+        )
+        for pair in pairs(rows, document)
+        for norm in NORMS
+        if {(pair.first, norm), (pair.second, norm)} <= radii.keys()
+    ]
+    return _corrected(compared, lambda comparison: comparison.pair.asked)
+
+
+def of_published(published: Published) -> list[Compared]:
+    """The same of what was published with radii: of a run its rows, of a study every variant against its base."""
+    experiment, radii = published.about.name, published.radii
+    if published.about.kind == "run":
+        return of_rows(experiment, {key: Row(**entry) for key, entry in published.document["rows"].items()}, radii, published.document)
+    table = published.table
+    called, bases = dict(zip(table["variant"], table["label"])), dict(zip(table["variant"], table["base"]))
+    compared = [
+        Compared(
+            experiment,
+            Pair(VARIANT, variant, base),
+            (called[variant], called[base]),
+            None,
+            norm,
+            crossed.relative(radii[variant, norm], radii[base, norm]),
+        )
+        for variant, base in bases.items()
+        for norm in NORMS
+        if {(variant, norm), (base, norm)} <= radii.keys()
+    ]
+    return _corrected(compared, lambda _: True)
+
+
+def accuracies(evidence: Evidence, left_out: Collection[str] = ()) -> list[Compared]:
+    """The accuracies of every pair under the paper's and the strict attack.
 
     A pair is tested at the headline threat model; where the paper speaks of all attacks, at all those of the table; where it speaks of
     the two hardest settings, at these, if the table has them.
     """
-    found = []
-    for semantics in _columns(evidence, "headline"):
-        family = [_contrast(evidence, pair, column) for pair, column in _cells(evidence, semantics)]
-        adjusted = holm([contrast.p for contrast in family])
-        found += [replace(contrast, adjusted=p) for contrast, p in zip(family, adjusted)]
-    return found
+    kept = {row: settings for row, settings in evidence.rows.items() if row not in left_out}
+    columns = {where: _columns(evidence, where) for where in PLACES}
+    compared = [_accuracies(evidence, pair, column) for pair in pairs(kept) for column in columns[pair.where]]
+    return _corrected(compared, lambda comparison: comparison.column and comparison.column.semantics)
 
 
-def pairs(evidence: Evidence) -> list[Pair]:
+def pairs(rows: dict[str, Row], document: dict | None = None) -> list[Pair]:
     """The pairs of rows to compare, from what the rows are and not from what they are called.
 
     "IR" is a row trained towards a robust teacher's targets, by the saliency method of the permuted targets' source (SmoothGrad);
     rows are compared only within their group of the table.
     """
-    kinds, method = families(), teacher_targets()[next(iter(permuted_targets()))][1]
-    shown = [row for row, settings in evidence.rows.items() if settings.threats == "table"]
+    kinds, method = families(document), teacher_targets(document)[next(iter(permuted_targets(document)))][1]
+    shown = [row for row, settings in rows.items() if settings.threats == "table"]
     of: dict[Family, list[str]] = {kind: [row for row in shown if kinds[row] == kind] for kind in kinds.values()}
-    ours = [row for row in of.get("robust", []) if teacher_targets()[row][1] == method]
+    ours = [row for row in of.get("robust", []) if teacher_targets(document)[row][1] == method]
+    against = set(of.get("jacobian", [])) | set(trained_by("at", document) or of.get("adversarial", []))
     controls: list[tuple[str, list[str], Family, Where]] = [
         (JACOBIAN, ours, "jacobian", "table"),
         (ADVERSARIAL, ours, "adversarial", "hardest"),
@@ -118,108 +160,102 @@ def pairs(evidence: Evidence) -> list[Pair]:
         (JACOBIAN_FOREIGN, of.get("jacobian", []), "non_robust", "headline"),
         (PERMUTED_FOREIGN, of.get("permuted", []), "non_robust", "headline"),
     ]
-    plain = [Pair(name, one, other, where) for name, first, kind, where in controls for one in first for other in of.get(kind, [])]
-    found = [*_targets(shown, method), *_permuted(evidence, shown), *plain]
-    return [pair for pair in found if comparable(evidence, pair.first, pair.second)]
+    plain = [
+        Pair(name, one, other, where, first is ours and other in against)
+        for name, first, kind, where in controls
+        for one in first
+        for other in of.get(kind, [])
+    ]
+    every = [*_permuted(rows, shown, document), *_targets(shown, method, document), *plain]
+    return [pair for pair in every if comparable(rows, pair.first, pair.second)]
 
 
-def to_frame(found: list[Contrast]) -> pd.DataFrame:
-    """One line per contrast, accuracies and differences in points; what each seed gave stands in one cell, in the order of the seeds."""
-    return pd.DataFrame([_line(contrast) for contrast in found])
+def comparable(rows: dict[str, Row], first: str, second: str) -> bool:
+    """Whether two rows belong to the same group of the table, or one of them to none."""
+    return len({rows[row].group for row in (first, second)} - {None, "none"}) < 2
 
 
-def p_value(p: float) -> str:
-    """A p value as people print it.
-
-    >>> p_value(0.0312), p_value(0.00001)
-    ('p = 0.031', 'p < 0.001')
-    """
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+def to_frame(compared: Sequence[Compared]) -> pd.DataFrame:
+    """Mean radii, one line per pair, norm and experiment; `percent` of the second row's radius with its 95 % interval."""
+    lines = [(line.experiment, *line.techniques, line.norm, *_numbers(line.contrast)) for line in compared]
+    return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def both_p_values(contrast: Contrast, family: int) -> str:
-    """The p value as it is, and with Holm's correction over so many comparisons: `p = 0.041, with Holm’s correction over 47: p = 1.000`."""
-    return f"{p_value(contrast.p)}, with Holm’s correction over {family}: {p_value(contrast.adjusted)}"
+def summary(compared: Sequence[Compared]) -> dict[str, dict]:
+    """For summary.json: of the comparisons that this run's answer is about, the difference in percent with its interval, norm by norm."""
+    entries: dict[str, dict] = {}
+    for line in compared:
+        if line.pair.asked and line.experiment == THIS and np.isfinite(line.contrast.estimate):
+            numbers = {name: round(float(getattr(line.contrast, name)), 2) for name in ("estimate", "low", "high")}
+            entries.setdefault(f"{line.pair.first}_over_{line.pair.second}", {})[line.norm] = {
+                "percent": numbers.pop("estimate"),
+                **numbers,
+            }
+    return entries
 
 
-def _targets(shown: list[str], method: str) -> Iterator[Pair]:
-    """The same teacher with another saliency method, and the same method with another kind of teacher."""
-    kinds, targets = families(), teacher_targets()
-    rows = [row for row in shown if row in targets]
+def accuracy_frame(compared: Sequence[Compared]) -> pd.DataFrame:
+    """Accuracies, one line per pair and column, in points."""
+    columns = [(line, line.column) for line in compared if line.column is not None]
+    lines = [
+        (*line.techniques, column.semantics, column.norm, radius(column.epsilon), *_numbers(line.contrast)) for line, column in columns
+    ]
+    return pd.DataFrame(lines, columns=ACCURACY_COLUMNS)
+
+
+def _numbers(contrast: Contrast) -> tuple[float, ...]:
+    numbers = (round(value, 3) for value in (contrast.estimate, contrast.low, contrast.high))
+    return (*numbers, float(f"{contrast.adjusted:.4g}"), contrast.images, contrast.seeds)
+
+
+def _corrected(compared: list[Compared], family: Callable[[Compared], object]) -> list[Compared]:
+    """With Holm's correction over those of the same `family`."""
+    adjusted: dict[int, Contrast] = {}
+    for name in {family(comparison) for comparison in compared}:
+        places = [place for place, comparison in enumerate(compared) if family(comparison) == name]
+        adjusted |= zip(places, crossed.corrected([compared[place].contrast for place in places]))
+    return [replace(comparison, contrast=adjusted[place]) for place, comparison in enumerate(compared)]
+
+
+def _targets(shown: list[str], method: str, document: dict | None) -> Iterator[Pair]:
+    """The same method with another kind of teacher, and the same teacher with another saliency method."""
+    kinds, targets = families(document), teacher_targets(document)
+    rows = sorted((row for row in shown if row in targets), key=lambda row: targets[row][1] != method)
     for first in rows:
         for second in rows:
             (teacher, saliency), (other, another) = targets[first], targets[second]
+            if saliency == another and (kinds[first], kinds[second]) == ("robust", "non_robust"):
+                yield Pair(TEACHER, first, second, "table", asked=True)
             if teacher == other and saliency == method != another:
                 yield Pair(SMOOTH, first, second, "table")
-            if saliency == another and (kinds[first], kinds[second]) == ("robust", "non_robust"):
-                yield Pair(TEACHER, first, second, "table")
 
 
-def _permuted(evidence: Evidence, shown: list[str]) -> Iterator[Pair]:
+def _permuted(rows: dict[str, Row], shown: list[str], document: dict | None) -> Iterator[Pair]:
     """The targets against the same targets permuted, and every permuted fraction against the next larger one."""
-    present = [row for row in permuted_targets() if row in evidence.rows]
-    source = next(iter(permuted_targets()))
+    source, *permuted = permuted_targets(document)
+    present = [row for row in (source, *permuted) if row in rows]
     if source in shown:
-        yield from (Pair(CONTENT, source, row, "headline") for row in present if row in shown and row != source)
+        yield from (Pair(CONTENT, source, row, asked=True) for row in present if row in shown and row != source)
     if len(present) > 2:
-        yield from (Pair(STEP, first, second, "headline") for first, second in zip(present, present[1:]))
+        yield from (Pair(STEP, first, second) for first, second in zip(present, present[1:]))
 
 
-def _columns(evidence: Evidence, where: Where) -> dict[str, list[Column]]:
-    """Semantics -> its columns at the threat models that `where` stands for."""
+def _columns(evidence: Evidence, where: Where) -> list[Column]:
+    """The columns of the paper's and the strict attack at the threat models that `where` stands for."""
     table: list[tuple[str, float]] = [(threat.norm, threat.epsilon) for threat in threats("table")]
-    asked = {"headline": [(headline().norm, headline().epsilon)], "table": table, "hardest": [one for one in HARDEST if one in table]}
-    found: dict[str, list[Column]] = {}
-    for norm, epsilon in asked[where]:
-        for semantics, column in at_threat(evidence.accuracies, norm, epsilon).items():
-            found.setdefault(semantics, []).append(column)
-    return found
+    asked = {
+        "headline": [(headline().norm, headline().epsilon)],
+        "table": table,
+        "hardest": [threat for threat in HARDEST if threat in table],
+    }
+    columns = [at_threat(evidence.accuracies, *threat).get(semantics) for semantics in ("paper", "strict") for threat in asked[where]]
+    return [column for column in columns if column is not None]
 
 
-def _cells(evidence: Evidence, semantics: str) -> Iterator[tuple[Pair, Column]]:
-    columns = {where: _columns(evidence, where).get(semantics, []) for where in PLACES}
-    for pair in pairs(evidence):
-        yield from ((pair, column) for column in columns[pair.where])
-
-
-def _contrast(evidence: Evidence, pair: Pair, column: Column) -> Contrast:
-    names, group = labels(evidence.rows), evidence.rows[pair.first].group
+def _accuracies(evidence: Evidence, pair: Pair, column: Column) -> Compared:
+    names = labels(evidence.rows)
     techniques = names[pair.first], names[pair.second]
     first, second = (np.stack([evidence.per_seed[name, column][seed] for seed in evidence.seeds]) for name in techniques)
     kept = in_both(first.sum(0), second.sum(0))
-    first, second = first[:, kept], second[:, kept]
-    points = tuple((100 * (first.mean(1) - second.mean(1))).tolist())
-    stands, other = standing(first), standing(second)
-    counts = tuple(discordant(*seed) for seed in zip(stands, other))
-    found = compared(first.mean(0), second.mean(0))
-    return Contrast(pair, techniques, group, column, int(kept.sum()), found, points, counts, combined_p(stands, other))
-
-
-def _line(contrast: Contrast) -> dict[str, object]:
-    column, found, mean = contrast.column, contrast.difference, float(np.mean(contrast.points))
-    return {
-        "contrast": contrast.pair.name,
-        "first": contrast.techniques[0],
-        "second": contrast.techniques[1],
-        "semantics": column.semantics,
-        "attack": column.attack,
-        "norm": column.norm,
-        "epsilon": radius(column.epsilon),
-        "n": contrast.images,
-        "first_percent": round(100 * found.first, 3),
-        "second_percent": round(100 * found.second, 3),
-        "difference": round(found.points, 3),
-        "low_images": round(100 * found.low, 3),
-        "high_images": round(100 * found.high, 3),
-        "low_seeds": round(mean - contrast.half_width, 3),
-        "high_seeds": round(mean + contrast.half_width, 3),
-        "seed_differences": " ".join(f"{points:.3f}" for points in contrast.points),
-        "seeds_agreeing": f"{contrast.agreeing}/{len(contrast.points)}",
-        "only_first": " ".join(str(count.first) for count in contrast.counts),
-        "only_second": " ".join(str(count.second) for count in contrast.counts),
-        "cohens_g": round(contrast.total.g, 4),
-        "seed_p": " ".join(f"{count.p:.3g}" for count in contrast.counts),
-        "p": float(f"{contrast.p:.4g}"),
-        "p_holm": float(f"{contrast.adjusted:.4g}"),
-        "verdict": contrast.verdict,
-    }
+    contrast = crossed.points(first[:, kept], second[:, kept])
+    return Compared(THIS, pair, techniques, evidence.rows[pair.first].group, column.norm, contrast, column)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from lib.report.effects import MEASURES, Change, Effect, grouped
+from lib.report.effects import Change, Effect, grouped, measures, outcome
 from lib.report.published_folder import Published, provenance
 from lib.report.studies import Line, line
 from lib.report.study_sentences import ranked, reading
@@ -18,10 +18,11 @@ def document(published: Mapping[str, Published], effects: Mapping[str, Sequence[
 
 
 def _table(table: pd.DataFrame, found: Sequence[Change]) -> str:
-    """All variants of a study's table: those without a base, then the others minus theirs, the largest effect on strict robust accuracy
-    first; before the effects, what they reach under the strict attack, in percent.
+    """All variants of a study's table: those without a base, then the others minus theirs, the largest effect on what the study is about
+    first; before the effects, what they reach in that.
     """
-    heads = ["variant", "strict attack, %", *(f"Δ {measure.title}" for measure in MEASURES.values())]
+    known = measures(table)
+    heads = ["variant", known[outcome(known)].title, *(f"Δ {measure.title}" for measure in known.values())]
     labels, groups = dict(zip(table["variant"], table["label"])), grouped(table)
     by_name = {change.variant: change for change in ranked(found)}
     order = [name for name in groups if name not in by_name] + list(by_name)
@@ -32,7 +33,7 @@ def _table(table: pd.DataFrame, found: Sequence[Change]) -> str:
 def _line(shown: Line, group: str) -> list[str]:
     below = f"{group}, against: {shown.base}" if shown.base else group
     name = f"{escape_markdown(shown.label)}<br><sub>{escape_markdown(below)}</sub>"
-    return [name, shown.cells["robust"].level, *(_cell(cell.effect) for cell in shown.cells.values())]
+    return [name, shown.cells[outcome(shown.cells)].level, *(_cell(cell.effect) for cell in shown.cells.values())]
 
 
 def _cell(effect: Effect | None) -> str:

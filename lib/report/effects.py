@@ -1,20 +1,21 @@
-"""What a change of the training does: a variant minus its base under the same seeds, with Student's t over the seeds.
+"""What a change of the training does: a variant minus its base under the same seeds, by the rule of all comparisons (lib/crossed.py).
 
-The tables of the studies hold one number per network, so an interval over the test images cannot be had from them. All networks of a
-study are attacked on the same images, which leaves the seeds as the only replication.
+Where the robust radii of single images were published, intervals of radii are over images and seeds. A table holds one number per network:
+intervals from it are of seeds only, Student's.
 """
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
-from math import isfinite, log, nan, sqrt
+from math import isfinite, log, nan
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr
 
+from lib import crossed
 from lib.base.errors import require
 from lib.columns import Column
-from lib.report.findings import signed
-from lib.statistics import CONFIDENCE, holm, t_half_width
+from lib.report.wording import signed
+from lib.statistics import CONFIDENCE, holm
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,17 @@ class Measure:
 
 
 MEASURES = {
+    "linf": Measure("radius_linf", "mean L∞ radius", "percent", ratio=True),
+    "l2": Measure("radius_l2", "mean L2 radius", "percent", ratio=True),
     "robust": Measure("robust", "strict attack", "points", 100),
     "paper": Measure("paper", "paper’s attack", "points", 100),
     "clean": Measure("clean", "clean", "points", 100),
     "norm": Measure("label_norm", "gradient norm", "ratio", ratio=True),
     "cosine": Measure("cosine_reference", "cosine with reference", "cosine"),
 }
+OUTCOMES = ("linf", "robust")  # what a study is about: the first that it has
 ROUNDED_TO = 6  # of the numbers in a study's table, "%.6g"
+Radii = dict[tuple[str, str], np.ndarray]
 COLUMNS = ["study", "variant", "group", "label", "base", "measure", "unit", "seeds", "per_seed"]
 COLUMNS += ["effect", "low", "high", "df", "p", "p_holm", "excludes_none", "excludes_none_holm"]
 
@@ -44,7 +49,7 @@ COLUMNS += ["effect", "low", "high", "df", "p", "p_holm", "excludes_none", "excl
 class Effect:
     """One measure of one variant against its base: the difference or, of norms, the ratio. `per_seed` holds it for every seed.
 
-    `low` to `high` is Student's t interval with `df` degrees of freedom, of a ratio that of its logarithm; NaN for a single seed.
+    `low` to `high` is a 95 % interval with `df` degrees of freedom, of a ratio that of its logarithm; NaN where there is none.
     A ratio is the geometric mean over the seeds, NaN where a norm is zero.
     `p` is the t test's against no effect, `adjusted` with Holm's correction over all variants of the study.
     """
@@ -54,7 +59,7 @@ class Effect:
     mean: float
     low: float
     high: float
-    df: int
+    df: float
     p: float
     adjusted: float = nan
 
@@ -94,6 +99,8 @@ class Effect:
         """A number of this effect's kind as people print it, with so many `more` digits."""
         if not isfinite(value):
             return "–"
+        if MEASURES[self.measure].unit == "percent":
+            return f"{signed(round(100 * (value - 1), 1 + more) + 0.0, 1 + more)} %"
         if MEASURES[self.measure].ratio:
             return f"×{value:.{2 + more}f}" if value < 100 else f"×{value:.0f}"
         digits = (1 if MEASURES[self.measure].unit == "points" else 2) + more
@@ -120,13 +127,28 @@ class Change:
     effects: dict[str, Effect]
 
 
-def changes(frame: pd.DataFrame) -> list[Change]:
-    """Every variant of a study's table that has a base there, in the table's order; Holm's correction runs over each measure."""
+def measures(table: pd.DataFrame) -> dict[str, Measure]:
+    """The measures that a study's table has."""
+    return {name: measure for name, measure in MEASURES.items() if measure.column in table.columns}
+
+
+def outcome(known: Collection[str]) -> str:
+    """What a study is about, of the measures that are `known`."""
+    return next(measure for measure in OUTCOMES if measure in known)
+
+
+def changes(frame: pd.DataFrame, radii: Radii | None = None) -> list[Change]:
+    """Every variant of a study's table that has a base there, in the table's order; Holm's correction runs over each measure.
+
+    Args:
+        radii: (variant, norm) -> the robust radius of every image (seeds, n), where these were published.
+    """
     variants = {name: lines for name, lines in frame.groupby("variant", sort=False)}
     groups = grouped(frame)
-    found = [_change(str(name), lines, variants, groups[name]) for name, lines in variants.items() if lines["base"].iloc[0] in variants]
-    adjusted = {measure: holm([change.effects[measure].p for change in found]) for measure in MEASURES}
-    return [replace(change, effects=_adjusted(change, adjusted, index)) for index, change in enumerate(found)]
+    pairs = [(str(name), lines) for name, lines in variants.items() if lines["base"].iloc[0] in variants]
+    all_changes = [_change(name, lines, variants, groups[name], radii or {}) for name, lines in pairs]
+    adjusted = {measure: holm([change.effects[measure].p for change in all_changes]) for measure in measures(frame)}
+    return [replace(change, effects=_adjusted(change, adjusted, index)) for index, change in enumerate(all_changes)]
 
 
 def grouped(frame: pd.DataFrame) -> dict[str, str]:
@@ -149,25 +171,19 @@ def effect(measure: str, variant: np.ndarray, base: np.ndarray) -> Effect:
     positive = (np.minimum(variant, base) > 0).all()
     logs = np.log(variant) - np.log(base) if kind.ratio and positive else np.full(len(variant), nan)
     values = logs if kind.ratio else kind.factor * (variant - base)
-    same = _same(values, 4 * kind.factor * 10.0**-ROUNDED_TO)  # each of four numbers rounded
-    mean, half, back = float(values.mean()), _half(values, same), np.exp if kind.ratio else np.asarray
-    low, high = (float(back(mean + side * half)) for side in (-1, 1))
-    return Effect(measure, tuple(back(values).tolist()), float(back(mean)), low, high, len(values) - 1, 1.0 if same else t_test(values))
+    if np.ptp(values) < 4 * kind.factor * 10.0**-ROUNDED_TO:  # each of four numbers rounded: no spread to hold the mean against
+        values = np.full(len(values), values.mean())
+    back = np.exp if kind.ratio else np.asarray
+    contrast = crossed.over_seeds(values)
+    mean, low, high = (float(back(number)) for number in (contrast.estimate, contrast.low, contrast.high))
+    return Effect(measure, tuple(back(values).tolist()), mean, low, high, len(values) - 1, contrast.p)
 
 
-def t_test(values: np.ndarray) -> float:
-    """Two-sided p value of Student's t test that the mean of `values` (n,) is zero.
-
-    One value, or values that are all the same, have no spread to hold the mean against: the p value is then 1, as it is
-    where a value is NaN.
-
-    >>> round(t_test(np.array([1.0, 2.0, 3.0])), 4)
-    0.0742
-    """
-    if len(values) < 2 or _same(values, 1e-9) or not np.isfinite(values).all():
-        return 1.0
-    t = abs(values.mean()) / (values.std(ddof=1) / sqrt(len(values)))
-    return float(2 * stdtr(len(values) - 1, -t))
+def of_images(measure: str, variant: np.ndarray, base: np.ndarray) -> Effect:
+    """The radii of a variant against those of its base, both (seeds, n) of the same seeds and images."""
+    contrast = crossed.relative(variant, base)
+    mean, low, high = (1 + number / 100 for number in (contrast.estimate, contrast.low, contrast.high))
+    return Effect(measure, tuple((variant.mean(1) / base.mean(1)).tolist()), mean, low, high, contrast.df, contrast.p)
 
 
 def to_frame(studies: dict[str, list[Change]]) -> pd.DataFrame:
@@ -185,14 +201,18 @@ def within(one: Effect, margin: float) -> bool:
     return one.low > -margin and one.high < margin
 
 
-def _change(name: str, lines: pd.DataFrame, variants: dict, group: str) -> Change:
+def _change(name: str, lines: pd.DataFrame, variants: dict, group: str, radii: Radii) -> Change:
     first = lines.iloc[0]
-    both = lines.merge(variants[first["base"]], on="seed", suffixes=("", "_base")).sort_values("seed")
-    require(len(both) > 0, f"variant {name} and its base {first['base']} must share a seed, they have none in common")
-    found = {}
-    for measure, kind in MEASURES.items():
-        found[measure] = effect(measure, both[kind.column].to_numpy(float), both[f"{kind.column}_base"].to_numpy(float))
-    return Change(name, group, first["label"], first["base"], both["label_base"].iloc[0], tuple(both["seed"].tolist()), found)
+    base = first["base"]
+    both = lines.merge(variants[base], on="seed", suffixes=("", "_base")).sort_values("seed")
+    require(len(both) > 0, f"variant {name} and its base {base} must share a seed, they have none in common")
+    effects = {}
+    for measure, kind in measures(lines).items():
+        if {(name, measure), (base, measure)} <= radii.keys():
+            effects[measure] = of_images(measure, radii[name, measure], radii[base, measure])
+        else:
+            effects[measure] = effect(measure, both[kind.column].to_numpy(float), both[f"{kind.column}_base"].to_numpy(float))
+    return Change(name, group, first["label"], base, both["label_base"].iloc[0], tuple(both["seed"].tolist()), effects)
 
 
 def _threat(line: pd.Series) -> str:
@@ -201,16 +221,6 @@ def _threat(line: pd.Series) -> str:
 
 def _adjusted(change: Change, adjusted: dict[str, list[float]], index: int) -> dict[str, Effect]:
     return {measure: replace(one, adjusted=adjusted[measure][index]) for measure, one in change.effects.items()}
-
-
-def _half(values: np.ndarray, same: bool) -> float:
-    if len(values) < 2:
-        return nan
-    return 0.0 if same else t_half_width(values.tolist())
-
-
-def _same(values: np.ndarray, rounding: float) -> bool:
-    return bool(np.ptp(values) < rounding)
 
 
 def _line(study: str, change: Change, one: Effect) -> dict[str, object]:
@@ -223,7 +233,7 @@ def _line(study: str, change: Change, one: Effect) -> dict[str, object]:
         "effect": round(one.mean, 4),
         "low": round(one.low, 4),
         "high": round(one.high, 4),
-        "df": one.df,
+        "df": round(one.df, 1),
         "p": float(f"{one.p:.4g}"),
         "p_holm": float(f"{one.adjusted:.4g}"),
         "excludes_none": one.clear,

@@ -28,6 +28,11 @@ def families(document: dict | None = None) -> dict[str, Family]:
     return {row: _family(row, document) for row in _value(document, "rows")}
 
 
+def trained_by(section: str, document: dict | None = None) -> list[str]:
+    """The rows that a section of params.yaml trains."""
+    return list(_value(document, section))
+
+
 def is_robust(teacher: str, document: dict | None = None) -> bool:
     """Whether this teacher is trained adversarially."""
     return _value(document, "teachers", teacher, "epsilon") is not None

@@ -16,6 +16,7 @@ from lib.report.templates import inlined, rendered
 
 # The tables behind a figure.
 DATA = {
+    "contrasts": ["contrasts.csv"],
     "fig3_permutation": ["permutation.csv"],
     "fig4_gradient_norms": ["networks.csv"],
     "fig5_curves": ["curves.csv"],

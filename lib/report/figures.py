@@ -12,7 +12,6 @@ from matplotlib.ticker import PercentFormatter
 from lib.columns import SEMANTICS, per_seed
 from lib.report.drawing import INK, MUTED, colours, drawn
 from lib.report.families import families, permuted_targets
-from lib.report.findings import difference
 from lib.report.results import Evidence, labels
 from lib.report.series import headline_column, permutation
 from lib.statistics import t_half_width
@@ -71,21 +70,17 @@ def permutation_figure(evidence: Evidence, folder: Path) -> Picture | None:
         f"Three line charts over the permuted fraction: accuracy goes from {ends.iloc[0]:.0%} to {ends.iloc[-1]:.0%}, with gradient norm "
         "and cosine beside it."
     )
-    rows = {share: row for row, share in permuted_targets().items()}
-    apart = difference(evidence, rows[frame["fraction"].max()], rows[frame["fraction"].min()], column).interval
-    title, finding = "Figure 3. What permuting the targets does", _ends(frame, SEMANTICS.get(column.semantics, column.semantics), apart)
+    title, finding = "Figure 3. What permuting the targets does", _ends(frame, SEMANTICS.get(column.semantics, column.semantics))
     return Picture("fig3_permutation", title, caption, alt, 9.6, finding=finding, reading=reading, dark=True)
 
 
-def _ends(frame: pd.DataFrame, attack: str, apart: str) -> str:
-    """What becomes of accuracy, norm and cosine from no permuted pixels to all, or to the largest share; `apart`: of accuracy the
-    difference with its interval over images.
-    """
+def _ends(frame: pd.DataFrame, attack: str) -> str:
+    """What becomes of accuracy, norm and cosine from no permuted pixels to all, or to the largest share."""
     first, last = (frame[frame["fraction"] == end].mean() for end in (frame["fraction"].min(), frame["fraction"].max()))
     accuracy = f"accuracy goes from {100 * first['accuracy']:.1f} to {100 * last['accuracy']:.1f} % under the {attack}"
     rest = f"gradient norm from {first['label_norm']:.2f} to {last['label_norm']:.2f}, cosine with the own target from"
     rest = f"{rest} {first['cosine']:.2f} to {last['cosine']:.2f}"
-    return f"With {100 * last['fraction']:.0f} % of the pixels permuted {accuracy} ({apart} points), {rest}.".replace("-", "−")
+    return f"With {100 * last['fraction']:.0f} % of the pixels permuted {accuracy}, {rest}.".replace("-", "−")
 
 
 def norm_figure(evidence: Evidence, folder: Path) -> Picture:

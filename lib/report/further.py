@@ -1,13 +1,11 @@
 """Everything on the page that was published and is not made by this pipeline: studies and larger runs."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup
 
 from lib.report import larger_runs, studies
 from lib.report.effects import Change
-from lib.report.experiments import STUDY, Answer
 from lib.report.published_folder import Published, runs
 from lib.report.templates import rendered
 
@@ -20,12 +18,11 @@ MADE_BY = {
 }
 
 
-def section(published: dict[str, Published], effects: dict[str, list[Change]], folder: Path, answers: Sequence[Answer] = ()) -> Markup:
-    """The sections as one part of the page; `folder` receives their pictures. `answers`: what every experiment says of the controls."""
-    lead = next((answer for answer in answers if (answer.experiment, answer.family) == (STUDY, "permuted")), None)
+def section(published: dict[str, Published], effects: dict[str, list[Change]], folder: Path) -> Markup:
+    """The sections as one part of the page; `folder` receives their pictures."""
     parts: dict[str, object] = {"audit": "", "beyond": "", "matched": ""}
     if effects.get("audit"):
-        parts["audit"] = studies.audit_section(published["audit"], effects["audit"], folder, lead)
+        parts["audit"] = studies.audit_section(published["audit"], effects["audit"], folder)
     if effects.get("beyond"):
         parts["beyond"] = studies.beyond_section(published["beyond"], effects["beyond"], folder)
     if effects.get("matched"):

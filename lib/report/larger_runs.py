@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from lib.columns import CLEAN, Column
 from lib.report import printed, published
-from lib.report.findings import signed
 from lib.report.published_folder import Published, provenance
 from lib.report.rows import Row
 from lib.report.templates import rendered
+from lib.report.wording import signed
 from lib.statistics import wilson
 
 LARGEST = 5  # so many differences are listed

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from lib.base import params
-from lib.report import black_box, claim_table, explained, gate, gate_words, question_table, row_names, short_answer, survival, takeaways
+from lib.report import black_box, claim_table, explained, gate, gate_words, row_names
 from lib.report.claims import Claim
-from lib.report.contrasts import Contrast
-from lib.report.experiments import Answer
-from lib.report.findings import answer
+from lib.report.contrasts import Compared
 from lib.report.results import Evidence
+from lib.report.rows import epochs as row_epochs
 from lib.report.series import headline_column, headline_columns
 from lib.report.tables import Table
 from lib.report.templates import rendered
@@ -25,29 +24,24 @@ PAPER = {"mnist5k": (60_000, 1, 100), "mnist": (60_000, 1, 100), "cifar10": (50_
 
 @dataclass(frozen=True)
 class Judged:
-    """What was worked out and is put into words here. `answers` are those of every experiment to the same questions, `highlights` sentences
-    of the studies; `studied`: how many variants each study compares.
-    """
+    """What was worked out; `contrasts` are those of the question, of every experiment."""
 
     table: Table
-    survives: survival.Survival | None
     gate: gate.Gate
     black: black_box.Table
     claims: list[Claim]
-    contrasts: list[Contrast]
-    answers: list[Answer]
-    highlights: list[str]
-    studied: dict[str, int]
+    contrasts: list[Compared]
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Parts of the page that were made elsewhere. `further`: studies and larger runs. `origin`: what is said below the table of where its
-    rows were made, and all `environments`. `style` belongs into the head, `scripts` behind everything.
+    """Parts of the page that were made elsewhere. `answer`: the picture of the contrasts. `further`: studies and larger runs. `origin`:
+    what is said below the table of where its rows were made, and all `environments`. `style` belongs into the head, `scripts` behind
+    everything.
     """
 
+    answer: Markup
     table: Markup
-    glance: Markup
     figures: Markup
     gallery: Markup
     further: Markup
@@ -60,7 +54,6 @@ class Parts:
 def render(evidence: Evidence, train_images: int, judged: Judged, parts: Parts) -> str:
     """The page as text."""
     columns = headline_columns(evidence)
-    short = takeaways.shortened()
     believed = gate_words.sentences(judged.gate)
     measured = {name: column.called for name, column in columns.items()}
     known = {
@@ -69,7 +62,7 @@ def render(evidence: Evidence, train_images: int, judged: Judged, parts: Parts) 
         "measured": measured,
         "threat": headline_column(evidence).threat,
     }
-    sections = rendered("sections.html.j2", **known, **_sections(evidence, judged, short, believed))
+    sections = rendered("sections.html.j2", **known, **_sections(evidence, judged, believed))
     top = _top(evidence, train_images, judged, believed[0])
     return rendered("page.html.j2", **known, **top, sections=sections, places=headings(sections))
 
@@ -84,43 +77,33 @@ def headings(text: str) -> list[tuple[str, str]]:
 
 
 def _top(evidence: Evidence, train_images: int, judged: Judged, believed: str) -> dict[str, object]:
-    """The answer, how sure it is, and what was run; `believed`: the verdict of the gate."""
-    found, (images, seeds) = judged.survives, (evidence.images, len(evidence.seeds))
-    sure = short_answer.doubts(found, images, seeds, judged.gate, judged.claims, believed)
+    """The answer and what was run; `believed`: the verdict of the gate."""
     return {
-        "short": short_answer.sentences(found, judged.answers) if found else [],
-        "questions": question_table.to_html(judged.answers, found.choices) if found else "",
-        "adds": judged.highlights,
-        "doubts": [*sure, *short_answer.reference(found, judged.table)],
-        "survives": survival.paragraph(found) if found else "",
-        "answer": answer(evidence),
+        "asked": [line for line in judged.contrasts if line.pair.asked],
+        "believed": believed,
         "scale": _scale(evidence, train_images),
         "replica": smaller_than_paper(evidence.dataset, train_images),
-        "turned": short_answer.turned(found, judged.answers),
-        "brief": row_names.brief(evidence, headline_column(evidence)),
+        "brief": row_names.brief(evidence),
     }
 
 
-def _sections(evidence: Evidence, judged: Judged, short: str, believed: list[str]) -> dict[str, object]:
-    """Everything below the answer. `short`: what AutoAttack was cut down to; `believed`: what the gate means."""
-    columns = headline_columns(evidence)
-    words = {"table": takeaways.of_table(judged.table), "ladder": takeaways.of_ladder(judged.table)}
+def _sections(evidence: Evidence, judged: Judged, believed: list[str]) -> dict[str, object]:
+    """Everything below the answer. `believed`: what the gate means."""
     return {
         "names": row_names.key(evidence),
         "reference": explained.reference(),
         "radius": explained.radius(headline_column(evidence)),
-        "attack_words": explained.attacks(columns),
-        "short": short,
+        "attack_words": explained.attacks(headline_columns(evidence)),
+        "short": explained.shortened(),
         "referee": params.value("attacks", "referee") is not None,
         "table": judged.table,
         "black": judged.black,
         "gate": gate.to_html(judged.gate),
         "gate_words": believed,
         "attacks": _attacks(),
-        "claims": claim_table.to_html(judged.claims, judged.contrasts, evidence),
-        "taken": words | {"claims": takeaways.of_claims(judged.claims, list(columns))},
+        "claims": claim_table.to_html(judged.claims, evidence),
         "chosen_on_test": params.value("training", "selection") == "leaking_test",
-        "counted": explained.counted(judged.survives, len(judged.contrasts) // len(columns), judged.studied),
+        "seeds": len(evidence.seeds),
     }
 
 
@@ -129,10 +112,16 @@ def smaller_than_paper(dataset: str, train_images: int) -> list[str]:
     if dataset not in PAPER:
         return ["the dataset is none of the paper’s"]
     images, wide, epochs = PAPER[dataset]
-    width, trained = params.value("model", "width"), params.value("training", "epochs")
+    width = params.value("model", "width")
     found = [f"{train_images:,} train images instead of {images:,}"] * (train_images < images)
     found += [f"width {width:g} instead of {wide}"] * (width < wide)
-    return found + [f"{trained} epochs instead of {epochs}"] * (trained < epochs)
+    return found + [f"{_epochs()} epochs instead of {epochs}"] * (min(row_epochs().values()) < epochs)
+
+
+def _epochs() -> str:
+    """For how many epochs the rows were trained, the fewest and the most."""
+    fewest, most = min(row_epochs().values()), max(row_epochs().values())
+    return f"{fewest}" if fewest == most else f"{fewest} to {most}"
 
 
 def _scale(evidence: Evidence, train_images: int) -> list[tuple[str, str]]:
@@ -144,7 +133,7 @@ def _scale(evidence: Evidence, train_images: int) -> list[tuple[str, str]]:
         ("test images attacked", f"{evidence.images:,}"),
         ("seeds", seeds),
         ("architecture", f"{params.value('model', 'architecture')}, width × {params.value('model', 'width'):g}"),
-        ("epochs", f"{params.value('training', 'epochs')}"),
+        ("epochs", _epochs()),
         ("networks", f"{len(evidence.rows) * len(evidence.seeds)}"),
     ]
 

@@ -8,9 +8,9 @@ from functools import cache
 import pandas as pd
 
 from lib.columns import Column
-from lib.report.findings import signed
 from lib.report.published import PATH, percent
 from lib.report.rows import Row
+from lib.report.wording import signed
 
 TABLES = {"mnist": "Table 1", "cifar10": "Table 2"}
 SMOOTH, SIMPLE, JACOBIAN, PERMUTED = "IR(R,SmG)", "IR(R,simp)", "JR", "IR(R,perm,SmG)"

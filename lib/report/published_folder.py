@@ -4,7 +4,7 @@ Each folder has about.json, params.yaml and its tables, and may have notes.md. t
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +16,8 @@ from lib.base.errors import InputError, require
 
 STUDIES = ("audit", "beyond", "matched")
 ABOUT, PARAMS, NOTES = "about.json", "params.yaml", "notes.md"
-MEASURES, ACCURACIES, GRADIENTS, OUTCOMES = "measures.csv", "accuracies.csv", "gradients.csv", "outcomes.h5"
-OUTCOMES_KIND, NOT_ASKED = "published outcomes", 255
+MEASURES, ACCURACIES, GRADIENTS, OUTCOMES, RADII = "measures.csv", "accuracies.csv", "gradients.csv", "outcomes.h5", "radii.h5"
+OUTCOMES_KIND, RADII_KIND, NOT_ASKED = "published outcomes", "published radii", 255
 TEXT = ("variant", "group", "label", "base", "dataset", "row", "technique", "semantics", "attack", "norm")  # other columns are numbers
 
 
@@ -49,7 +49,8 @@ class About:
 class Published:
     """One folder: `document` is its params.yaml, `table` measures.csv of a study or accuracies.csv of a run, `gradients` a run's, if there;
     `notes` paragraphs. `images`, of a run whose single images were published, is in what share of an attack's runs each image stands,
-    (lines, n) with `line` of the table as first index, NaN where it was not tried.
+    (lines, n) with `line` of the table as first index, NaN where it was not tried. `radii`, where published: of a row or variant in a norm
+    the robust radius of every image (seeds, n), finite.
     """
 
     about: About
@@ -58,6 +59,7 @@ class Published:
     gradients: pd.DataFrame
     notes: tuple[str, ...]
     images: np.ndarray | None = None
+    radii: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
 
 def read(folder: Path | None) -> dict[str, Published]:
@@ -102,7 +104,22 @@ def _read(folder: Path) -> Published:
     require((folder / PARAMS).is_file(), f"expected the parameters at {folder / PARAMS}, found nothing there")
     document = params.parsed((folder / PARAMS).resolve())
     notes = paragraphs((folder / NOTES).read_text(encoding="utf-8")) if (folder / NOTES).is_file() else ()
-    return Published(about, document, table, gradients, notes, _images(folder / OUTCOMES))
+    return Published(about, document, table, gradients, notes, _images(folder / OUTCOMES), _radii(folder / RADII))
+
+
+def write_radii(path: Path, radii: dict[tuple[str, str], np.ndarray]) -> None:
+    """Write the robust radii (seeds, n) of rows or variants, by norm, for `Published.radii`."""
+    with h5.writing(path, RADII_KIND) as file:
+        for (name, norm), values in sorted(radii.items()):  # the order is part of the bytes
+            file.create_dataset(f"{name}/{norm}", data=values.astype(np.float32), compression="gzip")
+
+
+def _radii(path: Path) -> dict[tuple[str, str], np.ndarray]:
+    if not path.is_file():
+        return {}
+    with h5.reading(path, RADII_KIND) as file:
+        places = [(name, norm) for name in file for norm in h5.group(file, name, path)]
+        return {(name, norm): h5.numbers(file, f"{name}/{norm}", path, 0, np.inf).astype(float) for name, norm in places}
 
 
 def _images(path: Path) -> np.ndarray | None:

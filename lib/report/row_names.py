@@ -1,7 +1,6 @@
 """What the names of the rows are made of, in a few lines; only what the rows at hand use."""
 
 from lib.base import params
-from lib.columns import Column, radius
 from lib.report.families import families, is_robust, permuted_targets, teacher_targets
 from lib.report.results import Evidence, labels
 
@@ -26,8 +25,8 @@ def key(evidence: Evidence) -> list[tuple[str, str]]:
     return [*found, *(words for kind, words in rest.items() if kind in present)]
 
 
-def brief(evidence: Evidence, column: Column) -> str:
-    """The same in one sentence, with what the radius of `column` means, for a reader who has not come to the key."""
+def brief(evidence: Evidence) -> str:
+    """The same in one sentence, for a reader who has not come to the key."""
     present = {families()[row] for row in evidence.rows}
     words = {
         "robust": "IR(R,…) is trained on the saliency maps of a robust teacher (simp: simple gradients, SmG: SmoothGrad)",
@@ -36,20 +35,8 @@ def brief(evidence: Evidence, column: Column) -> str:
         "jacobian": "JR on small gradients alone",
         "adversarial": "AT on attacked images",
     }
-    said = "; ".join(text for kind, text in words.items() if kind in present)
-    return f"{said[:1].upper()}{said[1:]}. Under attack at {column.threat}, {_ball(column)}. More: what the names mean, below."
-
-
-def _ball(column: Column) -> str:
-    """What a radius allows.
-
-    >>> _ball(Column("strict", "pgd40", "linf", 0.2)), _ball(Column("strict", "pgd40", "l2", 1.5))
-    ('every pixel may change by up to 0.2 of its range', 'the whole image may change by a distance of up to 1.5')
-    """
-    size = radius(column.epsilon)
-    if column.norm == "linf":
-        return f"every pixel may change by up to {size} of its range"
-    return f"the whole image may change by a distance of up to {size}"
+    sentence = "; ".join(text for kind, text in words.items() if kind in present)
+    return f"{sentence[:1].upper()}{sentence[1:]}. More: what the names mean, below."
 
 
 def _teachers(evidence: Evidence) -> tuple[str, str]:

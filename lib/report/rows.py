@@ -31,6 +31,12 @@ def rows() -> dict[str, Row]:
     return found
 
 
+def epochs() -> dict[str, int]:
+    """For how many epochs each row is trained: those of its own entry, else those of section training."""
+    entries = {row: entry for part in TRAINED_BY for row, entry in params.value(part).items()}
+    return {row: entries[row].get("epochs") or params.value("training", "epochs") for row in rows()}
+
+
 def seeds() -> list[int]:
     """The seeds, each one independent replication."""
     found = params.value("seeds")

@@ -4,20 +4,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lib.report import contrasts, printed
-from lib.report.contrasts import HARDEST, Contrast
+from lib.report.contrasts import HARDEST, Compared
 from lib.report.families import families
-from lib.report.findings import signed
 from lib.report.verdicts import CANNOT_TELL, CONTRADICTED, NOT_TESTED, SUPPORTED, Verdict, every, most
+from lib.report.wording import signed
 
-Rule = Callable[[list[Contrast]], Verdict]
-Selection = Callable[[list[Contrast]], list[Contrast]]
+Rule = Callable[[list[Compared]], Verdict]
+Selection = Callable[[list[Compared]], list[Compared]]
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A claim that those contrasts of these `names` that the `selection` takes decide by the `rule`.
+    """A claim that those comparisons of these `names` that the `selection` takes decide by the `rule`.
 
-    It is only tested where the run is on the `dataset` that it is about (None: any).
+    It is only tested where the run is on the `dataset` that it is about (None: any). at_radii: whether it names radii, so that accuracies
+    decide it under the strict attack, too; otherwise mean radii do.
     """
 
     key: str
@@ -28,6 +29,7 @@ class Statement:
     rule: Rule
     dataset: str | None = None
     selection: Selection = list
+    at_radii: bool = False
 
 
 def statements() -> list[Statement]:
@@ -40,33 +42,34 @@ def over_parts(rule: Callable[[Sequence[Verdict]], Verdict]) -> Rule:
     return lambda parts: rule([part.verdict for part in parts])
 
 
-def falling(parts: list[Contrast]) -> Verdict:
+def falling(parts: list[Compared]) -> Verdict:
     """Robustness falls with the permuted share: from none to all it clearly does, and between no two shares does it clearly rise."""
     whole = every([part.verdict for part in parts if part.pair.name == contrasts.CONTENT])
     steps = [part.verdict for part in parts if part.pair.name == contrasts.STEP]
     return CONTRADICTED if CONTRADICTED in (whole, *steps) else whole
 
 
-def at_large_radii(parts: list[Contrast]) -> list[Contrast]:
+def at_large_radii(parts: list[Compared]) -> list[Compared]:
     """The parts at the two largest L∞ radii among them."""
-    radii = sorted({part.column.epsilon for part in parts if part.column.norm == "linf"})[-2:]
-    return [part for part in parts if part.column.norm == "linf" and part.column.epsilon in radii]
+    placed = [(part, part.column.epsilon) for part in parts if part.column is not None and part.norm == "linf"]
+    radii = sorted({epsilon for _, epsilon in placed})[-2:]
+    return [part for part, epsilon in placed if epsilon in radii]
 
 
-def of_robust_teachers(parts: list[Contrast]) -> list[Contrast]:
+def of_robust_teachers(parts: list[Compared]) -> list[Compared]:
     """The parts whose first row was trained towards a robust teacher's targets."""
     return [part for part in parts if families()[part.pair.first] == "robust"]
 
 
-def widest_under_mismatch(parts: list[Contrast]) -> Verdict:
+def widest_under_mismatch(parts: list[Compared]) -> Verdict:
     """Whether the differences in the group 80/255 under L∞ attacks are clearly larger than all others (their intervals do not meet)."""
-    named = [part for part in parts if part.group == "80/255" and part.column.norm == "linf"]
-    others = [part.difference for part in parts if part not in named]
+    named = [part for part in parts if part.group == "80/255" and part.norm == "linf"]
+    others = [part.contrast for part in parts if part not in named]
     if not named or not others:
         return NOT_TESTED
-    if min(part.difference.low for part in named) > max(other.high for other in others):
+    if min(part.contrast.low for part in named) > max(other.high for other in others):
         return SUPPORTED
-    beaten = max(other.low for other in others) > min(part.difference.high for part in named)
+    beaten = max(other.low for other in others) > min(part.contrast.high for part in named)
     return CONTRADICTED if beaten else CANNOT_TELL
 
 
@@ -96,7 +99,9 @@ def _divergence() -> Statement:
         "On CIFAR-10, targets by SmoothGrad and by simple gradients differ most, by 6.67 and 6.05 points, where the teacher was trained "
         "with a small L2 radius (80/255) and the attack is L∞."
     )
-    return Statement("divergence", "4.5", sentence, published, (contrasts.SMOOTH,), widest_under_mismatch, "cifar10", of_robust_teachers)
+    return Statement(
+        "divergence", "4.5", sentence, published, (contrasts.SMOOTH,), widest_under_mismatch, "cifar10", of_robust_teachers, True
+    )
 
 
 def _controls() -> list[Statement]:
@@ -121,7 +126,7 @@ def _hardest() -> Statement:
                 leads.append(f"{signed(gap.points, 2)} over {other} at {gap.column.threat}")
     published = f"Table 1: {', '.join(leads)}; no interval is given."
     sentence = "In the two hardest settings on MNIST, L∞ 0.25 and 0.3, Interpretation Regularization surpasses adversarial training."
-    return Statement("hardest", "4.5", sentence, published, (contrasts.ADVERSARIAL,), over_parts(every), "mnist")
+    return Statement("hardest", "4.5", sentence, published, (contrasts.ADVERSARIAL,), over_parts(every), "mnist", list, True)
 
 
 def _smoothgrad() -> list[Statement]:
@@ -134,7 +139,7 @@ def _smoothgrad() -> list[Statement]:
     names = (contrasts.SMOOTH,)
     return [
         Statement("smoothgrad", "4.6", general, published, names, over_parts(most)),
-        Statement("smoothgrad_large", "4.6", large, f"Robust teacher, {words}.", names, over_parts(every), None, at_large_radii),
+        Statement("smoothgrad_large", "4.6", large, f"Robust teacher, {words}.", names, over_parts(every), None, at_large_radii, True),
     ]
 
 

@@ -8,15 +8,14 @@ import pandas as pd
 from markupsafe import Markup
 
 from lib.base.errors import require
-from lib.report import grid_figures, highlights, regression, study_figures, study_sentences
-from lib.report.effects import MEASURES, Change, Effect, changes
-from lib.report.experiments import Answer
+from lib.report import grid_figures, regression, study_figures, study_sentences
+from lib.report.effects import Change, Effect, changes, measures, outcome
 from lib.report.published_folder import Published, provenance
 from lib.report.regression import PREDICTORS, Regression
 from lib.report.templates import inlined, rendered
 
-SHOWN = ("robust", "clean", "norm", "cosine")  # the columns of a group's table
-DIGITS = {"robust": 1, "paper": 1, "clean": 1, "norm": 2, "cosine": 2}
+HIDDEN = "paper"  # not in the tables of the groups
+DIGITS = {"linf": 3, "l2": 2, "robust": 1, "paper": 1, "clean": 1, "norm": 2, "cosine": 2}
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Group:
-    """Variants that belong together, after those that they are compared with, and what they say."""
+    """Variants that belong together, after those that they are compared with."""
 
     name: str
     lines: list[Line]
-    words: str
 
 
 @dataclass(frozen=True)
@@ -60,22 +58,19 @@ class Matched:
 
 def effects_of(published: dict[str, Published]) -> dict[str, list[Change]]:
     """All effects of every published study."""
-    return {name: changes(one.table) for name, one in published.items() if one.about.kind == "study"}
+    return {name: changes(one.table, one.radii) for name, one in published.items() if one.about.kind == "study"}
 
 
-def audit_section(study: Published, found: list[Change], folder: Path, lead: Answer | None = None) -> Markup:
-    """The table of all switches, the largest effect on strict robust accuracy first, and its figure; `lead`: another study's over permuted
-    maps, which counts where it was measured alike.
-    """
-    sorted_ = study_sentences.ranked(found)
-    alike = lead is not None and (lead.images, lead.seeds) == (int(study.table["n_attacked"].iloc[0]), int(study.table["seed"].nunique()))
-    meant = study_sentences.meaning(sorted_, lead.gap.points, lead.name) if lead is not None and alike else []
-    picture = study_figures.forest_figure(sorted_, folder)
+def audit_section(study: Published, found: list[Change], folder: Path) -> Markup:
+    """The table of all switches, the largest effect on the study's outcome first, and its figure."""
+    ordered = study_sentences.ranked(found)
+    picture = study_figures.forest_figure(ordered, folder)
+    known = measures(study.table)
     return rendered(
         "audit.html.j2",
-        words=[*study_sentences.audit_words(sorted_), *meant],
-        changes=sorted_,
-        measures={name: measure.title for name, measure in MEASURES.items()},
+        changes=ordered,
+        measures={name: measure.title for name, measure in known.items()},
+        outcome=outcome(known),
         picture=picture,
         data=inlined(picture, folder),
         **facts(study),
@@ -92,28 +87,28 @@ def beyond_section(study: Published, found: list[Change], folder: Path) -> Marku
     return rendered(
         "beyond.html.j2",
         pictures=[(picture, inlined(picture, folder)) for picture in pictures],
-        highlights=highlights.words(study),
         fits=fits,
         predictors=PREDICTORS,
-        words=study_sentences.regression_words(fits["all"], list(fits.values())[1:]) if fits else [],
         groups=groups(study.table, found),
-        measures={name: MEASURES[name].title for name in SHOWN},
+        measures=shown(study.table),
         **facts(study),
     )
 
 
 def matched_section(study: Published, found: list[Change]) -> Markup:
     """What strengths were found, and what the methods are worth at equal validation loss."""
-    lines = matched(study, found)
-    fitting = {name: line.fits == len(line.losses) for name, line in lines.items()}
     return rendered(
         "matched.html.j2",
-        lines=list(lines.values()),
-        words=study_sentences.matched_words(found, fitting),
-        measures={name: MEASURES[name].title for name in SHOWN},
+        lines=list(matched(study, found).values()),
+        measures=shown(study.table),
         tolerance=study.document["search"]["tolerance"],
         **facts(study),
     )
+
+
+def shown(table: pd.DataFrame) -> dict[str, str]:
+    """The measures in the columns of a group's table, with their titles."""
+    return {name: measure.title for name, measure in measures(table).items() if name != HIDDEN}
 
 
 def regressions(table: pd.DataFrame) -> dict[str, Regression]:
@@ -134,7 +129,7 @@ def groups(table: pd.DataFrame, found: Sequence[Change]) -> list[Group]:
         own = [change.variant for change in mine]
         lines = [line(table, base, None, labels) for base in bases if base not in own]
         lines += [line(table, variant, by_name[variant], labels) for variant in own]
-        result.append(Group(name, lines, study_sentences.group_words(mine)))
+        result.append(Group(name, lines))
     return result
 
 
@@ -142,7 +137,7 @@ def line(table: pd.DataFrame, variant: str, change: Change | None, labels: dict[
     """One variant: means over its seeds, and its effects; without a `change` it stands there for others to be compared with."""
     means = table[table["variant"] == variant].mean(numeric_only=True)
     cells = {}
-    for name, measure in MEASURES.items():
+    for name, measure in measures(table).items():
         level = f"{measure.factor * means[measure.column]:.{DIGITS[name]}f}"
         cells[name] = Cell(level.replace("-", "−"), change.effects[name] if change else None)
     return Line(labels[variant], labels[change.base] if change else "", cells)

@@ -10,14 +10,19 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from lib.report.drawing import INK, MUTED, RULE, drawn
-from lib.report.effects import Change, Effect
+from lib.report.effects import Change, Effect, outcome
 from lib.report.figures import Picture
 from lib.report.regression import Regression
 from lib.report.study_sentences import collapsed
 
 CLEAR, UNCLEAR = "#0b5394", "#98a2b3"
-PANELS = {"robust": ("strict attack", "points"), "clean": ("clean", "points"), "norm": ("gradient norm", "ratio")}
-PANELS |= {"cosine": ("cosine with ref.", "difference")}
+PANELS = {
+    "linf": ("mean L∞ radius", "ratio"),
+    "robust": ("strict attack", "points"),
+    "clean": ("clean", "points"),
+    "norm": ("gradient norm", "ratio"),
+    "cosine": ("cosine with ref.", "difference"),
+}
 STEPS = (1.05, 1.1, 1.25, 1.5, 2, 4, 16, 64)  # of which one is marked on either side of a ratio of 1
 # Colours that people with any colour vision tell apart (Okabe and Ito 2008), each with a shape of its own.
 LOOKS = [("#000000", "s"), ("#0072b2", "o"), ("#d55e00", "D"), ("#009e73", "^"), ("#cc79a7", "v"), ("#e69f00", "P"), ("#56b4e9", "X")]
@@ -26,20 +31,21 @@ LOOKS = [("#000000", "s"), ("#0072b2", "o"), ("#d55e00", "D"), ("#009e73", "^"),
 def forest_figure(changes: Sequence[Change], folder: Path) -> Picture:
     """One line per switch, in the order given, with its effect on four measures and its interval over the seeds."""
     with drawn(folder / "audit_effects", 9.6, 1.2 + 0.29 * len(changes)) as figure:
-        names, *panels = figure.subplots(1, 1 + len(PANELS), sharey=True, width_ratios=[2.9, 1.5, 1.1, 1.1, 1.1])
+        known = {measure: words for measure, words in PANELS.items() if measure in changes[0].effects}
+        names, *panels = figure.subplots(1, 1 + len(known), sharey=True, width_ratios=[2.9, 1.5, *[1.1] * (len(known) - 1)])
         _names(names, changes)
-        for axes, (measure, (title, unit)) in zip(panels, PANELS.items()):
+        for axes, (measure, (title, unit)) in zip(panels, known.items()):
             _effects(axes, [change.effects[measure] for change in changes])
             axes.set_title(title)
             axes.set_xlabel(unit)
         figure.legend(handles=_key(), loc="outside lower center", ncols=4, handletextpad=0.4)
     caption = (
-        "Each switch minus what it is compared with, same seeds: mean, 95 % t interval over the seeds, and the single seeds as short grey "
+        "Each switch minus what it is compared with, same seeds: mean, 95 % interval, and the single seeds as short grey "
         "strokes. The vertical line is no effect. An arrow means that the interval goes on beyond the panel, a number that the effect "
         "itself lies there."
     )
-    clear = [change.label for change in changes if change.effects["robust"].clear]
-    alt = f"Forest plot of {len(changes)} switches; on robust accuracy the interval excludes no effect for {'; '.join(clear) or 'none'}."
+    clear = [change.label for change in changes if change.effects[outcome(change.effects)].clear]
+    alt = f"Forest plot of {len(changes)} switches; on robustness the interval excludes no effect for {'; '.join(clear) or 'none'}."
     return Picture("audit_effects", "Figure 9. What every switch moves", caption, alt, 9.6, dark=True)
 
 

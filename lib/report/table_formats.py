@@ -8,9 +8,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from lib.columns import CLEAN, Column
-from lib.report.findings import signed
 from lib.report.tables import Cell, Line, Table
 from lib.report.templates import rendered
+from lib.report.wording import signed
 from lib.statistics import wilson
 
 _MARKDOWN_MARKS = {"": "{}", "best": "**{}**", "second": "<u>{}</u>", "third": "\\*{}"}

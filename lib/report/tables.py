@@ -7,8 +7,7 @@ import pandas as pd
 
 from lib.columns import CLEAN, NORMS, Column, at_threat, per_seed, radius, table_columns
 from lib.report import published
-from lib.report.findings import compared
-from lib.report.results import Evidence, labels
+from lib.report.results import Evidence, in_both, labels
 from lib.report.series import headline
 from lib.report.worst_case import unbroken
 from lib.statistics import t_half_width, wilson
@@ -148,7 +147,8 @@ def _taken(evidence: Evidence, name: str, column: Column) -> float | None:
     weaker = at_threat(evidence.accuracies, column.norm, column.epsilon).get(STRONGER.get(column.semantics, ""))
     if weaker is None:
         return None
-    return round(compared(evidence.per_image[name, weaker], evidence.per_image[name, column]).points, 4)
+    before, after = evidence.per_image[name, weaker], evidence.per_image[name, column]
+    return round(100 * float((before - after)[in_both(before, after)].mean()), 4)
 
 
 def _spread(values: list[float], digits: int) -> tuple[float | None, float | None, str]:

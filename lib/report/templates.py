@@ -7,13 +7,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lib.report.figures import Picture
-from lib.report.findings import signed
+from lib.report.wording import interval, p_value, signed
 
 
 def rendered(template: str, **values: object) -> Markup:
     """The `template` beside this file, filled in; everything that is not markup is escaped.
 
-    Filters: `points`, a signed difference; `percent`, a fraction without its sign; `breakable`, a name that may be broken behind commas.
+    Filters: `points`, a signed difference; `interval`, a contrast; `p_value`; `percent`, a fraction without its sign; `breakable`, a name
+    that may be broken behind commas.
     """
     return Markup(environment().get_template(template).render(**values))
 
@@ -22,7 +23,7 @@ def environment(*folders: Path) -> Environment:
     """Where templates are found: in `folders`, and beside this file."""
     loader = FileSystemLoader([*folders, Path(__file__).parent])
     found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    found.filters["points"], found.filters["breakable"], found.filters["look"] = signed, breakable, look
+    found.filters |= {"points": signed, "breakable": breakable, "look": look, "interval": interval, "p_value": p_value}
     found.filters["percent"] = lambda fraction: (
         f"{round(100 * fraction, 6):.1f}"
     )  # equal shares are printed alike, however they were summed

@@ -6,8 +6,10 @@ from textwrap import fill
 from lib.columns import CLEAN
 from lib.report.aligned import WIDTH, aligned
 from lib.report.claims import Claim, verdict
+from lib.report.contrasts import Compared
 from lib.report.gate import SYMBOLS, Gate
 from lib.report.tables import Line, Table
+from lib.report.wording import interval, p_value
 
 
 def table_text(table: Table) -> str:
@@ -44,6 +46,16 @@ def claims_text(claims: Sequence[Claim]) -> str:
     semantics = list(dict.fromkeys(name for claim in claims for name in claim.findings if name))
     lines = [[claim.key, *(verdict(claim, name) for name in semantics)] for claim in claims]
     return "\n".join(["Claims of the paper, verdict by attack (claims.csv has the sentences)", *aligned([["", *semantics], *lines])])
+
+
+def contrasts_text(compared: Sequence[Compared]) -> str:
+    """What the question is about: one line per pair, norm and experiment; nothing where there is none."""
+    lines = [
+        [" over ".join(line.techniques), line.place, f"{interval(line.contrast)} %", p_value(line.contrast.adjusted), line.experiment]
+        for line in compared
+        if line.pair.asked
+    ]
+    return "\n".join(["Mean robust radius, difference in percent (contrasts.csv has all)", *aligned(lines)]) if lines else ""
 
 
 def wrapped(text: str) -> str:

@@ -1,17 +1,22 @@
-"""How every training went, epoch by epoch: the histories of all networks as one table, behind the training curves of `dvc plots`."""
+"""How every training went: the histories of all networks as one table, behind the training curves of `dvc plots`, and whether each had
+come to its end."""
 
 from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 
+from lib import trained_out
 from lib.base.errors import InputError, require
 from lib.network import folders
 from lib.report.results import labels
 from lib.report.rows import rows, seeds
+from lib.report.templates import rendered
 
 HISTORY = "history.csv"
-BEFORE = ["technique", "row", "seed", "epoch", "learning_rate", "loss"]
+BEFORE = ["technique", "row", "seed", "epoch", "learning_rate", "first_loss", "loss"]
 AFTER = ["train_accuracy", "validation_loss", "validation_accuracy", "validation_gradient_norm", "test_accuracy", "selected"]
+COURSES = ["technique", "row", "seed", "epochs", "fell", "late", "trained_out"]
 DIGITS = 6
 
 
@@ -36,14 +41,38 @@ def frame(models: Path | None) -> pd.DataFrame:
     return found[_ordered(list(found.columns))].map(_short)
 
 
+def courses(histories: pd.DataFrame) -> pd.DataFrame:
+    """Of what `frame` gives one line per row and seed: its epochs, `fell`, `late` and `trained_out` (lib/trained_out.py)."""
+    lines = []
+    for (technique, row, seed), history in histories.groupby(["technique", "row", "seed"], sort=False):
+        found = trained_out.course(history["first_loss"].iloc[0], list(history["loss"]))
+        named = {"technique": technique, "row": row, "seed": seed, "epochs": len(history)}
+        lines.append(named | {"fell": _short(found.fell), "late": _short(found.late), "trained_out": found.trained_out})
+    return pd.DataFrame(lines, columns=COURSES)
+
+
+def unfinished(found: pd.DataFrame) -> dict[str, list[int]]:
+    """By row the seeds under which `courses` says that it was not trained out; rows that were under every seed are left out."""
+    missed = found[~found["trained_out"].astype(bool)]
+    return {str(row): list(map(int, seeds)) for row, seeds in missed.groupby("row", sort=False)["seed"]}
+
+
+def note(found: pd.DataFrame) -> Markup:
+    """What the page says of networks that `courses` calls not trained out; nothing where there are none."""
+    missed = found[~found["trained_out"].astype(bool)].to_dict("records")
+    limits = {"fell": trained_out.FELL, "late": trained_out.LATE}
+    return rendered("trained_out.html.j2", missed=missed, limits=limits)
+
+
 def _history(path: Path) -> pd.DataFrame:
     folders.unchanged(path, "the history of a training")
     try:
         found = pd.read_csv(path)
     except ValueError as error:
         raise InputError(f"expected the history of a training at {path}, found no table: {error}") from error
-    missing = sorted({"epoch", "loss", "selected"} - set(found.columns))
+    missing = sorted({"epoch", "first_loss", "loss", "selected"} - set(found.columns))
     require(not missing, f"{path} lacks the columns {', '.join(missing)} of a training's history")
+    require(len(found) > 0, f"expected the epochs of a training at {path}, found none")
     return found
 
 

@@ -5,7 +5,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from lib.statistics import CONFIDENCE, t_half_width
+from lib import crossed
+from lib.crossed import Contrast
 
 Verdict = Literal["supported", "contradicted", "cannot tell", "not tested here"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -48,19 +49,18 @@ def at_least(needed: int, parts: Sequence[Verdict]) -> Verdict:
     return CONTRADICTED if parts.count(CONTRADICTED) > len(parts) - needed else CANNOT_TELL
 
 
-def over_seeds(differences: Sequence[float], parts: int) -> Verdict:
-    """Whether a difference measured once per seed is above zero: all seeds agree and the t interval over seeds excludes zero.
-
-    For a claim of several `parts`, a contradiction of one is a contradiction of all, so that the interval is widened (Bonferroni); a
-    claim that needs every part needs no such correction. A single seed decides nothing.
-
-    >>> over_seeds([1.0, 1.1, 0.9], 1), over_seeds([-1.0, -1.1, -0.9], 1), over_seeds([1.0], 1)
-    ('supported', 'contradicted', 'cannot tell')
-    """
-    if len(differences) < 2:
+def verdict(contrast: Contrast) -> Verdict:
+    """Whether the first of two is ahead: by the interval and after the correction."""
+    if not contrast.decided:
         return CANNOT_TELL
-    mean = float(np.mean(differences))
-    if min(differences) > 0 and mean > t_half_width(differences):
-        return SUPPORTED
-    clear = max(differences) < 0 and -mean > t_half_width(differences, 1 - (1 - CONFIDENCE) / parts)
-    return CONTRADICTED if clear else CANNOT_TELL
+    return SUPPORTED if contrast.estimate > 0 else CONTRADICTED
+
+
+def over_seeds(parts: Sequence[Sequence[float]]) -> list[Verdict]:
+    """Of differences measured once per seed, part by part: which are above zero, by their intervals over seeds and Holm's correction.
+
+    >>> over_seeds([[1.0, 1.1, 0.9], [-1.0, -1.1, -0.9], [1.0, -1.0, 0.2]])
+    ['supported', 'contradicted', 'cannot tell']
+    """
+    contrasts = crossed.corrected([crossed.over_seeds(np.asarray(differences, dtype=float)) for differences in parts])
+    return [verdict(contrast) for contrast in contrasts]

@@ -82,9 +82,10 @@ def fit(
         store: where the state is kept after each epoch, and taken up if it is there.
 
     Returns:
-        One dictionary per epoch: epoch, learning_rate, loss, the objective's terms, train_accuracy, validation_loss,
-        validation_accuracy, validation_gradient_norm, with `test` also test_accuracy, selected. Accuracies are fractions; training
-        figures are averages over the epoch's batches, summed in float64.
+        One dictionary per epoch: epoch, learning_rate, first_loss (of the epoch's first batch, before any of its steps), loss, the
+        objective's terms, train_accuracy, validation_loss, validation_accuracy, validation_gradient_norm, with `test` also
+        test_accuracy, selected. Accuracies are fractions; other training figures are averages over the epoch's batches, summed in
+        float64.
 
     Raises:
         InputError: the batch is larger than the data, or the loss became non-finite (names epoch and step).
@@ -196,14 +197,19 @@ def _batches(train: Batch, plan: Plan, order: torch.Generator, epochs: int, fini
 
 
 def _averages(names: tuple[str, ...], figures: Tensor, batch_size: int, images: int, epoch: int) -> dict[str, float]:
-    """Figures (steps, k) of an epoch, the loss first, averaged over images; raises `InputError` where a loss is not finite."""
+    """Figures (steps, k) of an epoch, the loss first, averaged over images, behind the first batch's loss.
+
+    Raises:
+        InputError: a loss is not finite.
+    """
     rows = figures.tolist()  # the epoch's one transfer from the device
     for step, row in enumerate(rows, 1):
         if not math.isfinite(row[0]):
             place = f"epoch {epoch}, step {step}"
             raise InputError(f"the loss became {row[0]} at {place}; nothing was written; a smaller learning rate or penalty may help")
     sizes = [min(batch_size, images - step * batch_size) for step in range(len(rows))]
-    return {name: sum(row[place] * size / images for row, size in zip(rows, sizes)) for place, name in enumerate(names)}
+    averages = {name: sum(row[place] * size / images for row, size in zip(rows, sizes)) for place, name in enumerate(names)}
+    return {"first_loss": rows[0][0], **averages}
 
 
 def _test_accuracy(model: nn.Module, test: Batch | None) -> dict[str, float]:

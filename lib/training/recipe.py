@@ -24,6 +24,7 @@ def train(
     out: Path,
     targets: Path | None = None,
     *,
+    epochs: int | None = None,
     batch_divisor: int = 1,
     inputs: Sequence[Path] = (),
 ) -> None:
@@ -35,13 +36,14 @@ def train(
     Args:
         role: "teacher" or "student"; they start from different weights (lib/network/runtime.py).
         targets: file of target interpretations of the train split, for objectives that need them.
+        epochs: in place of those of section `training`.
         batch_divisor: what batch size and learning rate are divided by.
         inputs: folders of further models that the objective reads.
 
     Raises:
         InputError: unusable settings or files, or a loss that became non-finite; nothing is written then.
     """
-    plan, settings = divided(params.section(loop.Plan, "training"), batch_divisor), params.section(architecture.Model, "model")
+    plan, settings = divided(planned(epochs), batch_divisor), params.section(architecture.Model, "model")
     train_split, validation_split = image_file.read(images, "train"), image_file.read(images, "validation")
     # Only a selection that says it leaks opens the test split.
     test_split = image_file.read(images, "test") if plan.selection == "leaking_test" else None
@@ -66,6 +68,12 @@ def train(
     processes.leave()
     checkpoint.write(out, model, settings, shape, train_split.classes, history)
     store.remove()
+
+
+def planned(epochs: int | None) -> loop.Plan:
+    """Section `training`, with a row's own number of epochs where it has one."""
+    plan = params.section(loop.Plan, "training")
+    return plan if epochs is None else replace(plan, epochs=epochs)
 
 
 def divided(plan: loop.Plan, divisor: int) -> loop.Plan:

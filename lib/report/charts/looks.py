@@ -74,5 +74,5 @@ def _theme(category: list[str], ink: str, muted: str, rule: str) -> dict[str, An
         "text": {"color": ink},
         "legend": {"labelColor": ink, "labelFontSize": 12, "symbolType": "square"},
         "rule": {"color": muted},
-        "style": {"bar": {"color": muted}, "seed": {"stroke": ink}},
+        "style": {"bar": {"color": muted}, "seed": {"stroke": ink}, "contrast": {"color": ink}},
     }
