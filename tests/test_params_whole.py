@@ -266,7 +266,7 @@ def test_more_is_refused_than_the_dataset_has(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(datasets, "available", lambda data: few, raising=False)
     pools, classes = problems(QUICK)
     assert "data.train + data.validation must be at most the 2400 images that mnist5k has there, got 2500" in pools
-    assert "attacks.referee.attacks: apgd-t and fab-t need at least 4 classes, mnist5k has 2" in classes
+    assert "attacks.referee.attacks: apgd-t need at least 4 classes, mnist5k has 2" in classes
     monkeypatch.setattr(datasets, "available", lambda data: None)
     assert problems(QUICK) == []
 

@@ -1,13 +1,16 @@
-"""The shortest adversarial perturbation of every image, by walks whose ball shrinks where they succeed and grows where they do not.
+"""The shortest adversarial perturbation of every image, by many short walks whose ball shrinks where they succeed and grows where not.
 
-The idea is that of FMN (Pintor et al. 2021, "Fast minimum-norm adversarial attacks through adaptive norm constraints"): a walk follows the
-boundary of the decision while its radius adapts. Each walk raises the lead of one other class over the label's, within the best radius that
-earlier walks found. No step changes with the scale of the logits.
+The idea of a walk is that of FMN (Pintor et al. 2021, "Fast minimum-norm adversarial attacks through adaptive norm constraints"): it
+follows the boundary of the decision while its radius adapts. Here each walk raises the lead of one other class over the label's, within the
+best radius that earlier walks found. After it the best image is straightened, with one more gradient: moved towards the shortest
+perturbation that reaches the boundary as it is linear there (as in FAB, Croce & Hein 2020), and pulled towards the clean image. As long as
+that pays, the next walk starts from beyond the best image; else it explores another class or start. No step changes with the scale of the
+logits.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,16 +18,45 @@ from torch import Tensor, nn
 
 from lib import balls, draws
 from lib.attacks.best import Best, distances
+from lib.attacks.half_space import step_onto
 from lib.balls import Norm
 from lib.base.errors import require
 from lib.evaluation.work import Work, right
 from lib.network.progress import progress
 
-Start = Literal["image", "noise", "half"]
-WALKS: tuple[tuple[Start, int], ...] = (("image", 0), ("image", 1), ("image", 2), ("noise", 0), ("half", 0))  # and the rank of the class
-GROWTH, HASTE = 1.1, 2.0  # until a walk has fooled the network its radius grows at least by this factor a step: in the first half, later
-FLOOR = 1e-3  # least first radius in units of the longest perturbation: gradients that are too large would promise less for ever
-PULLS, FIRST_PULL = 8, 1 / 64  # passes in which the best image is pulled towards the clean one, and by what share at first
+
+class Start(NamedTuple):
+    """Where a walk starts, `share` of the way from the image to its best adversarial one, or at a random point of the ball; and the class
+    that it goes to: number `rank` of those nearest to the image, or of the likeliest at the best image (`rival`)."""
+
+    share: float
+    rank: int
+    rival: bool = False
+    noise: bool = False
+
+
+EXPLORE = (
+    Start(0.0, 0),
+    Start(1.5, 0, rival=True),
+    Start(0.0, 1),
+    Start(0.0, 2),
+    Start(0.5, 0),
+    Start(1.5, 1, rival=True),
+    Start(0.0, 3),
+    Start(1.0, 0, noise=True),
+    Start(2.0, 0, rival=True),
+    Start(0.5, 1),
+    Start(0.0, 4),
+    Start(1.5, 2, rival=True),
+    Start(1.0, 1, noise=True),
+)
+GO_ON = tuple(Start(share, rank, rival=True) for share in (1.5, 1.5, 2.0, 1.0) for rank in (0, 1))
+SETTLE = 16  # every so manieth walk starts at the best image and takes small steps
+GROWTH, HASTE = 1.1, 1.8  # until a walk has fooled the network its radius grows at least by this factor a step: in the first half, later
+FLOOR = 1e-2  # least first radius in units of the longest perturbation: gradients that are too large would promise less for ever
+STRAIGHTENED = (1.0, 0.5, 0.25, 0.1)  # how far towards the linear answer, which is exceeded by
+MARGIN = 1.01
+PULLS, FIRST_PULL = 6, 1 / 128  # passes in which the best image is pulled towards the clean one, and by what share at first
 LATE = 0.9  # of the gradients: those after them should not change much
 TINY = torch.finfo(torch.float32).tiny
 SMALLEST, LARGEST = 2.0**-100, 2.0**100  # factors on a lead before it is differentiated
@@ -40,16 +72,16 @@ class Course:
     def at(self, step: int, steps: int) -> tuple[float, float]:
         """Change and length of one of `steps` steps: the one falls as a geometric sequence, the other along half a cosine.
 
-        >>> WIDE.at(0, 40), WIDE.at(39, 40)
-        ((0.05, 1.0), (0.001, 0.01))
+        >>> WIDE.at(0, 14)
+        (0.12, 3.0)
         """
         share = step / max(steps - 1, 1)
         (first, last), (longest, shortest) = self.change, self.length
         return first * (last / first) ** share, shortest + (longest - shortest) * (1 + math.cos(math.pi * share)) / 2
 
 
-WIDE = Course((0.05, 0.001), (1.0, 0.01))
-NARROW = Course((0.01, 0.0005), (0.2, 0.005))
+WIDE = Course((0.12, 0.004), (3.0, 0.02))
+NARROW = Course((0.02, 0.0005), (0.5, 0.005))
 
 
 @dataclass(frozen=True)
@@ -57,8 +89,8 @@ class Settings:
     """Section `attacks.search`.
 
     seed: of the random starts. gradients: at most so many per image. classes: so many other classes, the likeliest, are ranked by their
-    distance in the linear model of the network at the image. steps: of one walk. worth: an image goes on from its best point as long as its
-    last walk shortened the radius by more than this share.
+    distance in the linear model of the network at the image. steps: of one walk. worth: a walk pays that shortens the radius by more than
+    this share.
     """
 
     seed: int
@@ -70,9 +102,14 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("classes", "steps"):
             require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
-        least = self.classes + self.steps
-        require(self.gradients >= least, f"gradients must suffice for one walk, classes + steps = {least}, got {self.gradients}")
+        least = self.classes + self.round
+        require(self.gradients >= least, f"gradients must suffice for one walk, classes + steps + 1 = {least}, got {self.gradients}")
         require(self.worth >= 0, f"worth must not be negative, got {self.worth}")
+
+    @property
+    def round(self) -> int:
+        """Gradients of a walk and of what follows it."""
+        return self.steps + 1
 
 
 @dataclass
@@ -80,7 +117,7 @@ class Telemetry:
     """What the search met at each of N images, all (N,).
 
     gradients: how many were computed. passes: how often the image was shown to the model without. zero, nan: share of its gradients that
-    were exactly zero, or not finite. late: by what share the radius shrank after the first `LATE` of the gradients that are allowed.
+    were exactly zero, or not finite. late: by what share the radius shrank in the walks that end after `LATE` of the allowed gradients.
     """
 
     gradients: np.ndarray
@@ -116,154 +153,167 @@ def search(model: nn.Module, work: Work, norm: Norm, settings: Settings) -> tupl
 
 
 class _Search:
-    """The state of one batch; `here` (n,) are positions in it, and all else with n entries belongs to the images there."""
+    """The state of one batch of n images, which all take the same number of gradients."""
 
     def __init__(self, model: nn.Module, work: Work, norm: Norm, settings: Settings) -> None:
         self.model, self.work, self.norm, self.settings = model, work, norm, settings
         self.images, self.labels, self.best = work.batch.images, work.batch.labels, Best.unknown(work, norm)
         self.longest = distances((self.images < 0.5).to(self.images), self.images, norm)  # that the box allows
-        self.scale, self.early = torch.ones_like(self.longest), torch.full_like(self.longest, torch.nan)
-        self.gradients, self.passes, self.zero, self.nan = (torch.zeros_like(self.labels) for _ in range(4))
+        self.scale, self.early = torch.ones_like(self.longest), self.best.radius.clone()
+        self.gradients, self.passes = 0, torch.zeros_like(self.labels)
+        self.zero, self.nan = torch.zeros_like(self.longest), torch.zeros_like(self.longest)
 
     def run(self) -> None:
-        """Walk from several starts to several classes, then on from the best image as long as that pays."""
-        here = torch.arange(len(self.work), device=self.labels.device)
-        estimates, ranked = self._ranking(here)
-        gain = torch.ones_like(self.longest)
-        for number, (start, rank) in enumerate(WALKS):
-            if rank < ranked.shape[1] and len(here := self._able(here)):
-                radius = self.best.radius.where(self.best.radius.isfinite(), estimates[:, rank])[here]
-                begin = self._start(start, here, radius, f"search {number} {self.norm}")
-                radius = torch.minimum(radius, estimates[here, rank]) if start == "image" else radius
-                gain[here] = self._walk(f"search {start}", here, begin, radius, ranked[here, rank], WIDE)
-        while len(here := self._able(here[gain[here] > self.settings.worth])):
-            begin = self.best.adversarial[here]
-            gain[here] = self._walk("search again", here, begin, self.best.radius[here], self._rival(begin, here), NARROW)
+        """Walk as often as the gradients suffice for; what an image starts from next depends on what its last walk gained."""
+        estimates, ranked = self._ranking()
+        explored, went_on = torch.zeros_like(self.labels), torch.zeros_like(self.labels)
+        pays, number = torch.zeros_like(self.labels, dtype=torch.bool), 0
+        while self.gradients + self.settings.round <= self.settings.gradients:
+            number, before = number + 1, self.best.radius.clone()
+            name = f"search {number}"
+            if number % SETTLE == 0:
+                self._walk(name, self.best.adversarial, before, self._others(self.best.adversarial)[:, 0], NARROW)
+            else:
+                choice = torch.where(pays, len(EXPLORE) + went_on % len(GO_ON), explored % len(EXPLORE))
+                explored, went_on = explored + ~pays, went_on + pays
+                self._walk(name, *self._starts(choice, estimates, ranked, number), WIDE)
+            self._straighten(name)
+            self._pull(name, (self.best.radius < before).nonzero()[:, 0])
+            pays = self._gain(before) > self.settings.worth
+            if self.gradients <= LATE * self.settings.gradients:
+                self.early = self.best.radius.clone()
 
     def telemetry(self) -> Telemetry:
         """What the images met."""
-        late = (1 - self.best.radius / self.early).nan_to_num(nan=0.0)
-        met = (self.gradients.int(), self.passes.int(), self.zero / self.gradients, self.nan / self.gradients, late)
-        return Telemetry(*(values.cpu().numpy() for values in met))
+        gradients = np.full(len(self.work), self.gradients, np.int32)
+        met = (self.passes.int(), self.zero / self.gradients, self.nan / self.gradients, self._gain(self.early))
+        return Telemetry(gradients, *(values.cpu().numpy() for values in met))
 
-    def _able(self, here: Tensor) -> Tensor:
-        """Those that may still walk."""
-        return here[self.gradients[here] + self.settings.steps <= self.settings.gradients]
+    def _gain(self, before: Tensor) -> Tensor:
+        return (1 - self.best.radius / before).nan_to_num(nan=0.0)  # inf over inf: nothing found
 
-    def _ranking(self, here: Tensor) -> tuple[Tensor, Tensor]:
+    def _ranking(self) -> tuple[Tensor, Tensor]:
         """Distances of the likeliest other classes in the linear model of the network at the image, ascending, and these: (n, k) each."""
-        images, found = self.images[here], []
-        others = self._others(images, here)[:, : self.settings.classes]
+        found, others = [], self._others(self.images)[:, : self.settings.classes]
         for target in others.unbind(1):
-            gradient, lead, _ = self._slope(images, here, target)
+            gradient, lead, _ = self._slope(self.images, target)
             found.append(self._estimate(gradient, lead))
         estimates, order = torch.stack(found, 1).sort(stable=True, dim=1)
-        longest = self.longest[here][:, None]
+        longest = self.longest[:, None]
         return estimates.clamp(FLOOR * longest, longest), others.gather(1, order)
 
-    def _start(self, start: Start, here: Tensor, radius: Tensor, stream: str) -> Tensor:
-        images = self.images[here]
-        if start == "image":
-            return images
-        if start == "half":
-            return (images + self.best.adversarial[here]) / 2
-        rows, shape = self.work.rows[here.cpu().numpy()], tuple(images.shape[1:])
-        unit = torch.from_numpy(draws.ball(self.settings.seed, stream, rows, shape, self.norm))
-        return (images + _column(radius) * unit.to(images)).clamp(0, 1)
+    def _starts(self, choice: Tensor, estimates: Tensor, ranked: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Where each image's walk starts, (n, C, H, W), its first radius and its class, (n,), by the `choice` among all starts."""
+        table = torch.tensor([*EXPLORE, *GO_ON], dtype=torch.float64).to(self.images)[choice]
+        share, rank, rival, noise = table[:, 0], table[:, 1].long(), table[:, 2].bool(), table[:, 3].bool()
+        rivals = self._others(self.best.adversarial)
+        nearest = ranked.gather(1, rank.clamp_max(ranked.shape[1] - 1)[:, None])[:, 0]
+        likeliest = rivals.gather(1, rank.clamp_max(rivals.shape[1] - 1)[:, None])[:, 0]
+        estimate = estimates.gather(1, rank.clamp_max(ranked.shape[1] - 1)[:, None])[:, 0]
+        known = self.best.radius.where(self.best.radius.isfinite(), estimate)
+        begin = self.images + _column(share) * (self.best.adversarial - self.images)
+        begin[noise] = self._random(noise, known, number)
+        radius = torch.where((share == 0) | ~self.best.radius.isfinite(), torch.minimum(known, estimate), known)
+        return begin.clamp(0, 1), radius, torch.where(rival, likeliest, nearest)
 
-    def _walk(self, name: str, here: Tensor, now: Tensor, radius: Tensor, target: Tensor, course: Course) -> Tensor:
-        """Walk from `now` (n, C, H, W) towards the classes `target`; returns by what share the best radii shrank, (n,)."""
-        images, before = self.images[here], self.best.radius[here]
-        nearest, reached, succeeded = self.best.adversarial[here], before, torch.zeros_like(here, dtype=torch.bool)
+    def _random(self, where: Tensor, radius: Tensor, number: int) -> Tensor:
+        """A random point of the ball of each image that is asked for, (m, C, H, W)."""
+        images, rows = self.images[where], self.work.rows[where.cpu().numpy()]
+        if len(rows) == 0:
+            return images
+        unit = draws.ball(self.settings.seed, f"search {number} {self.norm}", rows, tuple(images.shape[1:]), self.norm)
+        return images + _column(radius[where]) * torch.from_numpy(unit).to(images)
+
+    def _walk(self, name: str, now: Tensor, radius: Tensor, target: Tensor, course: Course) -> None:
+        """Walk from `now` (n, C, H, W) towards the classes `target`, and offer the nearest image on the way that fools the network."""
+        nearest, reached, succeeded = self.best.adversarial, self.best.radius, torch.zeros_like(self.labels, dtype=torch.bool)
         for step in range(self.settings.steps):
             change, length = course.at(step, self.settings.steps)
-            gradient, lead, fooled = self._slope(now, here, target)
-            distance = distances(now, images, self.norm)
+            gradient, lead, fooled = self._slope(now, target)
+            distance = distances(now, self.images, self.norm)
             nearest, reached = _nearer(fooled, now, distance, nearest, reached)
-            self._note_early(here, reached)
             succeeded |= fooled
             growth = GROWTH if 2 * step < self.settings.steps else HASTE
             growing = torch.maximum(growth * radius, distance + self._estimate(gradient, lead))
             radius = torch.where(succeeded, (1 + change) * radius, growing)
-            radius = torch.where(fooled, (1 - change) * distance, radius).minimum(reached).minimum(self.longest[here])
-            now = self._step(now, images, gradient, radius, length)
-        fooled = ~right(self._logits(now, here), self.labels[here])
-        nearest, reached = _nearer(fooled, now, distances(now, images, self.norm), nearest, reached)
-        self._offer(name, here, nearest)
-        self._pull(name, here[reached < before])
-        return (1 - self.best.radius[here] / before).nan_to_num(nan=0.0)  # inf over inf: nothing found
+            radius = torch.where(fooled, (1 - change) * distance, radius).minimum(reached).minimum(self.longest)
+            now = self._step(now, gradient, radius, length)
+        fooled = ~right(self._logits(now), self.labels)
+        self._offer(name, _nearer(fooled, now, distances(now, self.images, self.norm), nearest, reached)[0])
 
-    def _step(self, now: Tensor, images: Tensor, gradient: Tensor, radius: Tensor, length: float) -> Tensor:
-        """A step of steepest ascent, `length` times the radius, back into box and ball; n images of their own radii.
+    def _step(self, now: Tensor, gradient: Tensor, radius: Tensor, length: float) -> Tensor:
+        """A step of steepest ascent, `length` times the radius, back into box and ball; each image has a radius of its own.
 
-        In L2 what would lead out of the box is taken off before the step gets its length: an adversarially trained network's boundary is
-        found nowhere else.
+        In L2 what would lead out of the box is taken off before the step gets its length: the boundary of an adversarially trained network
+        is found nowhere else.
         """
         if self.norm == "l2":
             gradient = gradient.masked_fill(((now <= 0) & (gradient < 0)) | ((now >= 1) & (gradient > 0)), 0.0)
         moved = now + length * _column(radius) * balls.steepest(gradient, self.norm, balls.STRICT.floor)
-        delta, limit = moved.clamp(0, 1) - images, _column(radius)
+        delta, limit = moved.clamp(0, 1) - self.images, _column(radius)
         if self.norm == "linf":
-            return (images + delta.clamp(-limit, limit)).clamp(0, 1)
-        return (images + delta * (limit / balls.lengths(delta).clamp_min(TINY)).clamp_max(1)).clamp(0, 1)
+            return (self.images + delta.clamp(-limit, limit)).clamp(0, 1)
+        return (self.images + delta * (limit / balls.lengths(delta).clamp_min(TINY)).clamp_max(1)).clamp(0, 1)
 
-    def _slope(self, now: Tensor, here: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradient of the lead of `target` over the label, the lead, and whether the network is fooled.
-
-        The first two are divided by the gradient's largest entry. The lead is multiplied by a power of two before it is differentiated,
-        which is exact, so that gradients neither underflow nor overflow where the network or its logits are tiny or huge.
-        """
-        now, labels, scale = now.detach().requires_grad_(True), self.labels[here], self.scale[here]
-        with torch.enable_grad():
-            logits = self.model(now)
-            leads = (logits.gather(1, target[:, None]) - logits.gather(1, labels[:, None]))[:, 0]
-            gradient = torch.autograd.grad(leads, now, scale.to(leads))[0]
-        largest = gradient.flatten(1).abs().amax(1)
-        finite = largest.isfinite()
-        self.gradients[here] += 1
-        self.zero[here] += largest == 0
-        self.nan[here] += ~finite
-        _, exponent = torch.frexp(largest)
-        self.scale[here] = torch.ldexp(scale, torch.where(largest > 0, -exponent, 40)).clamp(SMALLEST, LARGEST).where(finite, 1.0)
-        unit = (gradient / _column(largest)).where(_column(finite & (largest > 0)), 0.0)
-        return unit, (leads.detach() * scale / largest).to(unit), ~right(logits.detach(), labels)
-
-    def _estimate(self, gradient: Tensor, lead: Tensor) -> Tensor:
-        """How far the boundary is in the linear model of the network, (n,)."""
-        dual = gradient.flatten(1).norm(dim=1) if self.norm == "l2" else gradient.flatten(1).abs().sum(1)
-        return (-lead / dual).nan_to_num(nan=torch.inf)
+    def _straighten(self, name: str) -> None:
+        """Move the best images towards the shortest perturbations that reach the boundary where it is linear: as far as that helps."""
+        now = self.best.adversarial.clone()
+        gradient, lead, _ = self._slope(now, self._others(now)[:, 0])
+        needed = lead - (gradient * (now - self.images)).flatten(1).sum(1)
+        answer = MARGIN * step_onto(gradient, needed.nan_to_num(), self.images, self.norm)
+        for share in STRAIGHTENED:
+            self._offer(name, (self.images + (1 - share) * (now - self.images) + share * answer).clamp(0, 1))
 
     def _pull(self, name: str, here: Tensor) -> None:
-        """Pull the best images towards the clean ones: further after a success, less far after a failure."""
+        """Pull the best images at the positions `here` towards the clean ones: further after a success, less far after a failure."""
         images, labels = self.images[here], self.labels[here]
         delta = self.best.adversarial[here] - images
         kept, share = torch.ones_like(self.longest[here]), torch.full_like(self.longest[here], FIRST_PULL)
         for _ in range(PULLS if len(here) else 0):
             tried = kept * (1 - share)
             fooled = ~right(self._logits((images + _column(tried) * delta).clamp(0, 1), here), labels)
-            kept, share = tried.where(fooled, kept), torch.where(fooled, (4 * share).clamp_max(0.5), share / 4)
-        self._offer(name, here, (images + _column(kept) * delta).clamp(0, 1))
+            kept, share = tried.where(fooled, kept), torch.where(fooled, (4 * share).clamp_max(0.5), share / 2)
+        self._offer(name, (images + _column(kept) * delta).clamp(0, 1), here)
 
-    def _offer(self, name: str, here: Tensor, candidates: Tensor) -> None:
-        self.best.offer(self.model, candidates, name, here.cpu().numpy())
+    def _slope(self, now: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradient of the lead of `target` over the label, the lead, and whether the network is fooled.
+
+        The first two are divided by the gradient's largest entry. The lead is multiplied by a power of two before it is differentiated,
+        which is exact, so that gradients neither underflow nor overflow where the network or its logits are tiny or huge.
+        """
+        now, scale = now.detach().requires_grad_(True), self.scale
+        with torch.enable_grad():
+            logits = self.model(now)
+            leads = (logits.gather(1, target[:, None]) - logits.gather(1, self.labels[:, None]))[:, 0]
+            gradient = torch.autograd.grad(leads, now, scale.to(leads))[0]
+        largest = gradient.flatten(1).abs().amax(1)
+        finite = largest.isfinite()
+        self.gradients += 1
+        self.zero += largest == 0
+        self.nan += ~finite
+        _, exponent = torch.frexp(largest)
+        self.scale = torch.ldexp(scale, torch.where(largest > 0, -exponent, 40)).clamp(SMALLEST, LARGEST).where(finite, 1.0)
+        unit = (gradient / _column(largest)).where(_column(finite & (largest > 0)), 0.0)
+        return unit, (leads.detach() * scale / largest).to(unit), ~right(logits.detach(), self.labels)
+
+    def _estimate(self, gradient: Tensor, lead: Tensor) -> Tensor:
+        """How far the boundary is in the linear model of the network, (n,)."""
+        dual = gradient.flatten(1).norm(dim=1) if self.norm == "l2" else gradient.flatten(1).abs().sum(1)
+        return (-lead / dual).nan_to_num(nan=torch.inf)
+
+    def _offer(self, name: str, candidates: Tensor, here: Tensor | slice = slice(None)) -> None:
+        self.best.offer(self.model, candidates, name, np.arange(len(self.work))[here.cpu().numpy() if isinstance(here, Tensor) else here])
         self.passes[here] += 1
 
-    def _logits(self, images: Tensor, here: Tensor) -> Tensor:
+    def _logits(self, images: Tensor, here: Tensor | slice = slice(None)) -> Tensor:
         self.passes[here] += 1
         with torch.no_grad():
             return self.model(images)
 
-    def _others(self, images: Tensor, here: Tensor) -> Tensor:
+    def _others(self, images: Tensor) -> Tensor:
         """The classes but the label, the likeliest first, (n, K - 1)."""
-        logits = self._logits(images, here).scatter(1, self.labels[here][:, None], -torch.inf)
+        logits = self._logits(images).scatter(1, self.labels[:, None], -torch.inf)
         return logits.argsort(stable=True, dim=1, descending=True)[:, :-1]
-
-    def _rival(self, images: Tensor, here: Tensor) -> Tensor:
-        return self._others(images, here)[:, 0]
-
-    def _note_early(self, here: Tensor, reached: Tensor) -> None:
-        now = self.gradients[here] == math.ceil(LATE * self.settings.gradients)
-        self.early[here] = reached.where(now, self.early[here])
 
 
 def _column(values: Tensor) -> Tensor:

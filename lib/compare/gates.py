@@ -10,10 +10,11 @@ from lib.report.gate import Cell
 
 @dataclass(frozen=True)
 class Asked:
-    """One check of one row."""
+    """One check of one row, by its number and its name."""
 
     row: str
     check: str
+    name: str
 
 
 def gates(compared: Comparison) -> Sides[Asked, Cell]:
@@ -22,10 +23,10 @@ def gates(compared: Comparison) -> Sides[Asked, Cell]:
 
 
 def _cells(revision: Revision) -> dict[Asked, Cell]:
-    """By the checks' numbers and not by their places: an older gate may have had fewer."""
+    """By what is asked and not by places: an older gate may have had fewer checks, or others under the same numbers."""
     found = {}
     for line in revision.gate:
-        for number in dict.fromkeys(check.id for checks in line.seeds.values() for check in checks):
-            by_seed = {seed: check for seed, checks in line.seeds.items() for check in checks if check.id == number}
-            found[Asked(line.row, number)] = Cell.of(by_seed)
+        for asked in dict.fromkeys((check.id, check.name) for checks in line.seeds.values() for check in checks):
+            by_seed = {seed: check for seed, checks in line.seeds.items() for check in checks if (check.id, check.name) == asked}
+            found[Asked(line.row, *asked)] = Cell.of(by_seed)
     return found

@@ -38,8 +38,8 @@ def _own(norm: Norm, found: Radius) -> Part:
 
 
 def curve(found: Findings) -> Check:
-    """G5: accuracy falls with the radius, down to nothing in the box."""
-    parts = [_end(found, norm, radius.radius) for norm, radius in found.radii.items()]
+    """G5: what the search leaves falls with the radius, down to nothing in the box."""
+    parts = [_end(found, norm, searched(radius)) for norm, radius in found.radii.items()]
     return RULES["G5"].check([hardest(parts)], [] if parts else ["the search"])
 
 
@@ -47,7 +47,7 @@ def _end(found: Findings, norm: Norm, radius: np.ndarray) -> Part:
     n = len(radius)
     never, grey = int(np.isinf(radius).sum()), int(radii.stands(radius, GREY).sum())
     if never:
-        return Part("fail", 100 * never / n, f"{called(norm)}: nothing fools the model on {never} of {n} images, anywhere in the box")
+        return Part("fail", 100 * never / n, f"{called(norm)}: the search fools the model on {never} of {n} images nowhere in the box")
     largest = int(np.unique(found.labels, return_counts=True)[1].max())
     if norm == "linf" and grey > largest:
         reachable = f"where the grey image is in every ball and at most {100 * largest / n:.1f} % can be classified correctly"

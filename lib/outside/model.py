@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from lib.attacks.probes import CHANGE, change
+from lib.attacks.probes import change
 from lib.base.errors import require
 from lib.base.image_file import Split
 from lib.evaluation.outcomes import Settings
@@ -26,6 +26,7 @@ OTHERS = (
     "the model's output for an image depends on the others in its batch, so that every accuracy depends on --batch-size and none is one of "
     "single images; G2 fails unless --batch-size is 1"
 )
+_CHANGE = 1e-4  # from here on logits are other logits, as a share of the largest; rounding stays below 1e-5
 _TRIED = 8  # images that a model is asked about before anything else is done with it
 
 
@@ -93,8 +94,8 @@ def accepted(model: nn.Module, test: Split, device: torch.device) -> Accepted:
         alone = torch.cat([_answer(adapted, image, test) for image in images.split(1)])
     remarks = [TRAIN_MODE if adapted.has_modes else FIXED_MODE] * (in_train_mode or not adapted.has_modes)
     remarks += [PROBABILITIES] * _probabilities(together)
-    same = float(change(together, again).max()) < CHANGE
-    remarks += [RANDOM] if not same else [OTHERS] * (float(change(together, alone).max()) >= CHANGE)
+    same = float(change(together, again).max()) < _CHANGE
+    remarks += [RANDOM] if not same else [OTHERS] * (float(change(together, alone).max()) >= _CHANGE)
     return Accepted(adapted, together.shape[1], tuple(remarks))
 
 

@@ -33,11 +33,11 @@ def differences_text(table: Table) -> str:
 
 
 def gate_text(gate: Gate) -> str:
-    """The symbols of the sixteen checks, one line per row, worst over the seeds."""
+    """The symbols of all checks, one line per row, worst over the seeds."""
     lines = [[line.technique, *(cell.symbol for cell in cells)] for line, cells in gate.table]
     key = "  ".join(f"{symbol} {verdict} ({gate.counts.get(verdict, 0)})" for verdict, symbol in SYMBOLS.items())
     return "\n".join(
-        ["Gate: sixteen checks, the worst over the seeds", *aligned([["", *(number for number, _, _ in gate.names)], *lines]), key]
+        ["Gate: all checks, the worst over the seeds", *aligned([["", *(number for number, _, _ in gate.names)], *lines]), key]
     )
 
 
