@@ -172,6 +172,8 @@ def test_graphs_are_for_cuda_devices_unless_switched_off_or_impossible(monkeypat
     monkeypatch.delenv("CUDA_GRAPHS", raising=False)
     assert isinstance(chosen("cuda"), Captured) and isinstance(chosen("cpu"), Gradients)
     assert isinstance(chosen("cuda", Counting()), Gradients)
+    ramped = adversarial.Settings(1.0, "l2", 0.5, 2, "eval", "strict", ramp=0.2)
+    assert isinstance(chosen("cuda", partial(adversarial.loss, settings=ramped)), Gradients)
     monkeypatch.setenv("CUDA_GRAPHS", "0")
     assert isinstance(chosen("cuda"), Gradients)
 

@@ -315,6 +315,21 @@ def test_examples_lie_in_the_ball_and_in_the_box_and_carry_no_graph(norm, semant
     assert not found.requires_grad and torch.equal(images, before)
 
 
+@pytest.mark.parametrize("progress, grown", [(0.0625, 0.25), (0.125, 0.5), (0.25, 1.0), (0.3, 1.0), (1.0, 1.0)])
+def test_radius_and_steps_grow_along_the_ramp_and_stay_from_its_end_on(progress, grown):
+    found = crafting(ramp=0.25).at(progress)
+    assert found == crafting(ramp=0.25, epsilon=0.3 * grown, step_size=0.1 * grown)
+    assert crafting().at(progress) == crafting() and crafting(epsilon=None, ramp=0.25).at(progress).epsilon is None
+
+
+def test_early_in_a_ramp_the_examples_are_those_of_a_smaller_radius():
+    model, data = smooth(3, SHAPE).double(), batch(targets=False)
+    early = adversarial.loss(model, replace(data, progress=0.1), generator(), crafting(ramp=0.4))[0]
+    small = adversarial.loss(model, data, generator(), crafting(epsilon=0.3 / 4, step_size=0.1 / 4))[0]
+    whole = adversarial.loss(model, data, generator(), crafting())[0]
+    assert early.item() == small.item() < whole.item()
+
+
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 @pytest.mark.parametrize("semantics", ["paper", "strict"])
 def test_on_a_half_space_the_worst_point_of_the_ball_is_found(norm, semantics):
@@ -449,6 +464,8 @@ def test_linf_crafting_starts_uniformly_in_the_cube(semantics):
         (lambda: interpretation.Settings(0.0, 0.0, "batch", epochs=0), "epochs must be positive or null, got 0"),
         (lambda: jacobian.Settings(1.0, "norm", 0, "batch", epochs=-1), "epochs must be positive or null, got -1"),
         (lambda: adversarial.Settings(None, "l2", 0.1, 1, "eval", "strict", 0), "epochs must be positive or null, got 0"),
+        (lambda: crafting(ramp=-0.1), "ramp must lie in .0, 0.5., got -0.1"),
+        (lambda: crafting(ramp=0.6), "ramp must lie in .0, 0.5., got 0.6"),
         (lambda: jacobian.Settings(-1.0, "norm", 0, "batch"), "lambda_j must not be negative, got -1.0"),
         (lambda: jacobian.Settings(1.0, "norm", -1, "batch"), "projections must be 0 .exact. or more, got -1"),
         (lambda: jacobian.Settings(1.0, "norm", 1, "batch", masks="per_row"), "masks must be shared with projections, .* got 1"),

@@ -40,7 +40,7 @@ USUAL = {
     "more": "",
 }
 WRN = ", conv_bias: false, initialisation: he, final_momentum: 0.1"
-AT = partial(adversarial.loss, settings=adversarial.Settings(1.0, "l2", 0.5, 2, "eval", "strict"))
+AT = partial(adversarial.loss, settings=adversarial.Settings(1.0, "l2", 0.5, 2, "eval", "strict", ramp=0.5))
 JR = partial(jacobian.loss, settings=jacobian.Settings(0.3, "half_squared", 1, "sample"))
 IR = partial(interpretation.loss, settings=interpretation.Settings(3.0, 0.15, "batch"))
 

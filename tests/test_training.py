@@ -178,6 +178,17 @@ def test_training_figures_are_averages_over_images_and_not_over_batches():
     assert history[0]["loss"] == pytest.approx((64 + 64 + 16) / 20) and history[0]["term"] == pytest.approx(10 * 144 / 20)
 
 
+def test_each_batch_says_how_much_of_the_training_is_done_with_it():
+    told, data = [], separable(20)
+
+    def objective(model, batch, noise):
+        told.append((batch.progress, batch.take(slice(0, 1)).progress))
+        return model.weight.sum() * 0, {}
+
+    loop.fit(random_linear(2, SHAPE), data, data, objective, plan(epochs=2), 0)
+    assert told == [(step / 6, step / 6) for step in range(1, 7)]
+
+
 def test_the_objective_is_called_in_train_mode_and_validation_runs_in_eval_mode():
     model, modes = smooth(2, SHAPE, dropout=0.5), []
     model.register_forward_pre_hook(lambda module, inputs: modes.append((len(inputs[0]), module.training)))

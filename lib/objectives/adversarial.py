@@ -3,7 +3,7 @@
 The loop stands here and not in lib/attacks, so that an attack can gain restarts or losses without retraining anything.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -20,7 +20,11 @@ from lib.network.model_state import frozen, mode
 @dataclass(frozen=True)
 class Settings:
     """`epsilon` null is standard training. `mode` is the model's mode while examples are crafted (the authors' code: train),
-    `semantics` the rules of lib/balls.py (the authors' code: paper), `epochs` the row's own number of them."""
+    `semantics` the rules of lib/balls.py (the authors' code: paper), `epochs` the row's own number of them.
+
+    ramp: first share of the training in which epsilon and step_size grow from 0 to what they are. At a large radius a network may see
+        nothing to learn in its first epochs, sometimes for half of a short training.
+    """
 
     epsilon: float | None
     norm: Literal["l2", "linf"]
@@ -29,17 +33,26 @@ class Settings:
     mode: Literal["train", "eval"]
     semantics: Literal["paper", "strict"]
     epochs: int | None = None
+    ramp: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.epsilon is None or self.epsilon > 0, f"epsilon must be positive or null, got {self.epsilon}")
         require(self.step_size > 0, f"step_size must be positive, got {self.step_size}")
         require(self.steps > 0, f"steps must be positive, got {self.steps}")
         require(self.epochs is None or self.epochs > 0, f"epochs must be positive or null, got {self.epochs}")
+        require(0 <= self.ramp <= 0.5, f"ramp must lie in [0, 0.5], got {self.ramp}")
+
+    def at(self, progress: float) -> "Settings":
+        """The attack where the share `progress` of the training, above 0, is done."""
+        if self.epsilon is None or progress >= self.ramp:
+            return self
+        grown = progress / self.ramp
+        return replace(self, epsilon=self.epsilon * grown, step_size=self.step_size * grown)
 
 
 def loss(model: nn.Module, batch: Batch, noise: torch.Generator, settings: Settings) -> tuple[Tensor, dict[str, Tensor]]:
     """Mean cross-entropy on crafted examples (clean images where epsilon is null), and the share of them classified correctly."""
-    images = batch.images if settings.epsilon is None else examples(model, batch, noise, settings)
+    images = batch.images if settings.epsilon is None else examples(model, batch, noise, settings.at(batch.progress))
     logits = model(images)
     return functional.cross_entropy(logits, batch.labels), {"train_accuracy": (logits.argmax(1) == batch.labels).float().mean()}
 

@@ -86,7 +86,8 @@ class Captured:
         return recording.figures
 
     def _recording(self, batch: Batch) -> Recording:
-        mine = Batch(*(tensor.clone() for tensor in tensors(batch)))
+        targets = None if batch.targets is None else batch.targets.clone()
+        mine = Batch(batch.images.clone(), batch.labels.clone(), targets)
         with untouched(self.model, self.noise):
             self.warm_up(lambda: self.work(mine))
         return Recording(mine, *self.record(lambda: self.work(mine), self.noise))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -97,7 +97,7 @@ def fit(
         store.load(run)
     steps, done = math.ceil(len(train) / plan.batch_size), len(run.history)
     step = stepper(model, run.optimizer, objective, run.noise, precision=plan.precision, parts=plan.accumulate)
-    shuffles = _batches(train, plan, run.order, plan.epochs - done, finish)
+    shuffles = _batches(train, plan, run.order, done, finish)
     batches = progress(shuffles, "training", plan.epochs * steps, "step", done * steps, lambda: _last(run.history))
     for epoch in range(done + 1, plan.epochs + 1):
         model.train()
@@ -190,10 +190,12 @@ def _begun(model: nn.Module, plan: Plan, seed: int, device: torch.device) -> Run
     return Run(model, optimizer(model, plan), torch.Generator().manual_seed(seed), noise)
 
 
-def _batches(train: Batch, plan: Plan, order: torch.Generator, epochs: int, finish: Finish | None) -> Iterator[Batch]:
-    """The batches of `epochs` epochs, one after the other."""
-    for _ in range(epochs):
-        yield from shuffled(train, plan.batch_size, order, plan.augment, finish)
+def _batches(train: Batch, plan: Plan, order: torch.Generator, done: int, finish: Finish | None) -> Iterator[Batch]:
+    """The batches of the epochs after the first `done`, one after the other."""
+    steps = math.ceil(len(train) / plan.batch_size)
+    for epoch in range(done, plan.epochs):
+        for index, batch in enumerate(shuffled(train, plan.batch_size, order, plan.augment, finish), 1):
+            yield replace(batch, progress=(epoch * steps + index) / (plan.epochs * steps))
 
 
 def _averages(names: tuple[str, ...], figures: Tensor, batch_size: int, images: int, epoch: int) -> dict[str, float]:

@@ -41,5 +41,6 @@ def second_order(objective: Objective) -> bool:
 
 
 def capturable(objective: Objective) -> bool:
-    """Whether a CUDA graph may repeat the objective without running its Python again; one that counts its calls says False."""
-    return getattr(objective, "capturable", True)
+    """Whether a CUDA graph may repeat the objective without running its Python again: not one that counts its calls and says False, nor
+    one whose settings change along the training (`ramp`)."""
+    return getattr(objective, "capturable", True) and not getattr(settings_of(objective), "ramp", 0)
