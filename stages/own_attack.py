@@ -11,7 +11,7 @@ from lib.base.command import command, result, source
 import click
 
 from lib.base import image_file, params
-from lib.evaluation import outcome_file, outcomes
+from lib.evaluation import outcome_file, outcomes, own
 from lib.evaluation.work import Evaluation
 from lib.network import checkpoint, runtime
 
@@ -24,12 +24,12 @@ from lib.network import checkpoint, runtime
 @source("--model", "Folder of the trained model.")
 @result("HDF5 file of robust radii.")
 def main(name: str, row: str, seed: int, images: Path, model: Path, out: Path) -> None:
-    settings = params.section(outcomes.suite(name).Settings, "own_attacks", name)
+    settings = params.section(own.suite(name).Settings, "own_attacks", name)
     plan = params.section(Evaluation, "evaluation")
     device = runtime.start(seed, "analysis")
     test = image_file.read(images, "test")
     network = checkpoint.read(model, device)
-    outcome_file.write(out, outcomes.outcomes(network, test, outcomes.own(row, seed, name, settings, plan), device))
+    outcome_file.write(out, outcomes.outcomes(network, test, own.asked(row, seed, name, settings, plan), device))
 
 
 if __name__ == "__main__":

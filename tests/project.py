@@ -59,7 +59,7 @@ def copy(folder: Path) -> Path:
 
 
 def shrink(folder: Path) -> None:
-    """Fewer rows, one seed and one level of permutation in params.yaml."""
+    """Fewer rows, all trained for as many epochs, one seed and one level of permutation in params.yaml."""
     with edited(folder) as document:
         document["seeds"] = [0]
         document["rows"] = {name: document["rows"][name] for name in ROWS}
@@ -68,6 +68,8 @@ def shrink(folder: Path) -> None:
         document["saliency"]["methods"] = {name: document["saliency"]["methods"][name] for name in ("simple", "smoothgrad")}
         document["attacks"] |= {"referee": None, "probes": None}
         document["at"], document["jr"] = {"AT25": document["at"]["AT25"]}, {"JR": document["jr"]["JR"]}
+        for row in (*document["teachers"].values(), *document["at"].values()):
+            row.pop("epochs", None)
 
 
 class edited:

@@ -1,5 +1,7 @@
 """Which images are attacked, what counts as robust, and that batches are bookkeeping only."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from lib.attacks import paper, probes, referee, search
 from lib.base.errors import InputError
 from lib.base.image_file import Split, digest
 from lib.evaluation import outcomes as evaluation
-from lib.evaluation import radii
+from lib.evaluation import own, radii
 from lib.evaluation.outcome_file import NORMS, Outcomes, Radius, Record
 from lib.evaluation.outcomes import Asked
 from lib.evaluation.threats import Threat
@@ -232,7 +234,23 @@ def test_a_model_without_gradients_has_no_radius_where_nothing_was_found_and_tha
 @pytest.mark.parametrize("name", ["deepfool", "../pgd", "", "pgd.py"])
 def test_an_unknown_attack_is_refused(name):
     with pytest.raises(InputError, match="attack must be a file in lib/suites"):
-        evaluation.suite(name)
+        own.suite(name)
+
+
+def test_candidates_of_an_own_attack_count_where_they_fool_the_model_again(monkeypatch):
+    """On a half-space a step of 0.1 fools what is nearer than that, and one out of the box nothing; others keep no radius."""
+    model, test = Flat(0.5), split(np.zeros(6))
+    brightness = test.images.reshape(6, -1).mean(1) / 255
+    attack = SimpleNamespace(attack=lambda model, work, norm, settings: work.batch.images.clamp(0, 0.9) + (0.6 if norm == "l2" else 0.05))
+    monkeypatch.setattr(own, "choice", lambda *words: attack)
+    labels = split((brightness > 0.5).astype(int)).labels
+    test = Split("toy", test.images, labels, test.source_rows, 4, test.digest)
+    found = evaluation.outcomes(model, test, own.asked("NR", 3, "mine", SEARCH, Evaluation(None, 4)), torch.device("cpu"))
+    assert list(found.settings) == ["mine"] and found.records == () and np.isinf(found.radii["l2"].radius).all()
+    moved = (np.minimum(test.images / 255, 0.9) + 0.05).reshape(6, -1).mean(1)
+    fooled = (moved > 0.5) & (labels == 0)
+    assert np.array_equal(np.isfinite(found.radii["linf"].radius), fooled)
+    assert set(found.radii["linf"].found_by[fooled]) <= {"mine"}
 
 
 def test_the_shortest_of_several_attacks_counts_image_by_image():

@@ -196,7 +196,7 @@ def test_checks_carry_the_names_and_rules_of_the_list() -> None:
         ("G3", forward(classes=same(3, PROBED)), "warn", 0),
         ("G4", broken(2), "pass", 1),
         ("G4", broken(3), "fail", 1.5),
-        ("G4", broken(1, asked=16), "warn", 6.25),
+        ("G4", broken(1, asked=16), "pass", 6.25),
         ("G4", broken(2, asked=16), "fail", 12.5),
         ("G4", broken(0, asked=0), "pass", 0),
         ("G4", beaten("mine", CLEAN, 0.971), "pass", 0),

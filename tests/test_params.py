@@ -8,7 +8,7 @@ import pytest
 
 from lib.base import params
 from lib.base.errors import InputError, require
-from lib.evaluation.threats import Threat, in_tables, threats
+from lib.evaluation.threats import Threat, threats
 from lib.report import rows
 from lib.report.rows import Row
 
@@ -188,18 +188,18 @@ def test_threats_keep_their_order(folder):
     assert threats("table") == [Threat("l2", 1.5, 0.5), Threat("linf", 0.1, 0.00625)]
 
 
-def test_a_radius_without_a_step_size_belongs_to_no_table():
-    curve = [Threat("l2", 1.5, 0.5), Threat("l2", 3.5, None), Threat("linf", 0.1, 0.1)]
-    assert in_tables(curve) == [curve[0], curve[2]]
-
-
 @pytest.mark.parametrize(
     "name, change, sentence",
     [
         ("none", None, "params.yaml: threats.none must be a non-empty list, got "),
         ("many", None, "params.yaml: threats has no key 'many', it has table, few, none"),
         ("table", ("epsilon: 1.5", "epsilon: 0"), "params.yaml: threats.table.0: epsilon must be positive, got 0"),
-        ("table", ("625e-5", "-1"), "params.yaml: threats.table.1: step_size must be positive or null, got -1"),
+        ("table", ("625e-5", "-1"), "params.yaml: threats.table.1: step_size must be positive, got -1"),
+        (
+            "table",
+            ("step_size: 625e-5", "step_size: null"),
+            "params.yaml: threats.table.1 lacks the key step_size, that of the paper's attack",
+        ),
         ("table", ("norm: l2", "norm: l3"), "params.yaml: threats.table.0.norm must be one of 'l2', 'linf', got 'l3'"),
     ],
 )

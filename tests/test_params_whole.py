@@ -72,7 +72,7 @@ EDITS: list[tuple[dict[str, Any], str]] = [
     ({"transfer.sources": ["NR", "NR"]}, r"transfer.sources must be different rows, got NR more than once"),
     ({"rows.R.threats": "tabel"}, r"rows.R.threats must name a list of threats \(table, permutation\), got 'tabel'"),
     ({"report.figure_threat.epsilon": 0.21}, r"report.figure_threat must be a radius of threats.table .*0.25.*, got linf 0.21"),
-    ({"report.figure_threat.norm": "l2"}, r"report.figure_threat must be a radius of threats.permutation .* \(linf 0.2\), got l2 0.2"),
+    ({"report.figure_threat.norm": "l2"}, r"report.figure_threat must be a radius of threats.permutation \(linf 0.2\), got l2 0.2"),
     ({"report.figure_threat": {"norm": "l2", "epsilon": 14.0, "semantics": "paper"}}, r"figure_threat must be a radius of threats.table"),
     ({"report.figure_threat.semantics": "papre"}, r"figure_threat.semantics must be one of 'paper', 'strict', got 'papre'"),
     ({"attacks.paper": None}, r"figure_threat.semantics must be strict where attacks.paper is null, got 'paper'"),

@@ -150,11 +150,11 @@ def test_the_check_comes_before_everything_and_reads_all_parameters() -> None:
 
 def test_names_hold_no_dash_because_dvc_joins_them_with_one() -> None:
     document = params()
-    for section in ("rows", "teachers", "at", "jr", "ir", "attacks"):
+    for section in ("rows", "teachers", "at", "jr", "ir", "own_attacks"):
         assert all(re.fullmatch(r"\w+", name) for name in document[section])
     for kind, sizes in {
         "train-teacher": ("teachers",), "train-at": ("at",), "train-jr": ("jr",), "train-ir": ("ir",),
-        "evaluate-attacks": ("attacks", "rows"),
+        "evaluate-attacks": ("rows",), "own-attacks": ("own_attacks", "rows"),
     }.items():  # fmt: skip
         expected = math.prod(len(document[section]) for section in sizes) * len(document["seeds"])
         assert sum(name.startswith(f"{kind}@") for name in stages()) == expected, kind

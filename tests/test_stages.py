@@ -214,7 +214,7 @@ def test_the_tools_take_colour_too(built: tuple[Path, dict], project: Path) -> N
         (evaluate, f"--model {model} --images {built[0].parent / 'pictures'} --out new"),
         (
             attack_cost,
-            f"--models models/0 --rows R --images {images} --count 4 --repeats 1 --steps 2 --norm l2 --radii 0.1 --autoattack none",
+            f"--models models/0 --rows R --images {images} --count 4 --norm l2 --long 0 --steps 2",
         ),
         (confidence, f"train --images {images} --epochs 1 --out weights"),
         (confidence, f"attack --images {images} --weights weights --count 4 --factors 1 --out new.csv"),

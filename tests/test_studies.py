@@ -26,7 +26,7 @@ from stages import gather_study, prepare_studies, run_variant, train_ir, train_t
 STUDIES = ("audit", "beyond", "matched")
 SMALL = {
     "training.epochs": 2, "training.batch_size": 20, "model.width": 0.1, "saliency.methods.smoothgrad.samples": 2,
-    "teachers.R.steps": 1, "preset": "paper",
+    "teachers.R.steps": 1, "teachers.R.epochs": 2, "preset": "paper",
 }  # fmt: skip
 
 

@@ -71,6 +71,7 @@ def shrunk() -> dict:
     for row in document["ir"].values():
         row["lambda_m"] = 0.67082  # 0.15 times the root of the batch size, as preset strict has it
     document["at"], document["jr"], document["permute"]["fractions"] = {}, {}, {"perm50": 0.5}
+    del document["teachers"]["R"]["epochs"]
     document["saliency"].update(teachers=["R"], batch_size=40)
     document["saliency"]["accuracy"]["images"] = 20
     document["saliency"]["methods"]["smoothgrad"]["samples"] = 2

@@ -27,7 +27,7 @@ from lib.base import files, params
 from lib.base.command import command, result, source
 from lib.base.errors import require
 from lib.columns import CLEAN, NORMS, Column
-from lib.evaluation import outcome_file, outcomes, radii
+from lib.evaluation import outcome_file, outcomes, own, radii
 from lib.evaluation.outcome_file import REFEREE, Outcomes, Radius, Record
 from lib.evaluation.threats import Threat, threats
 from lib.evaluation.work import Evaluation
@@ -105,7 +105,7 @@ def main(
     require(not out.exists() or (out.is_dir() and not any(out.iterdir())), f"--out must be a new or an empty folder, {out} is not")
     with _parameters() as remarks:
         settings = replace(params.section(outcomes.Settings, "attacks"), **dict.fromkeys(without))
-        own = {key: params.section(outcomes.suite(key).Settings, "own_attacks", key) for key in params.names("own_attacks")}
+        mine = {key: params.section(own.suite(key).Settings, "own_attacks", key) for key in params.names("own_attacks")}
         attacked, undefended = threats(threat_list), read_outcomes(reference) if reference else None
         device = runtime.start(0, "analysis")
         test = any_images.read(images, count, image_size)
@@ -117,7 +117,7 @@ def main(
         accepted.require_classes(settings)
         called = name or (model.resolve().name if model else str(factory))
         asked = [outcomes.evaluation(called, 0, settings, attacked, plan)]
-        asked += [outcomes.own(called, 0, key, entry, plan) for key, entry in own.items()]
+        asked += [own.asked(called, 0, key, entry, plan) for key, entry in mine.items()]
         found = [outcomes.outcomes(accepted.model, test, one, device) for one in asked]
         chance = _chance(found[0])
         _say(chance)

@@ -74,7 +74,7 @@ class Best:
         flat = candidates.flatten(1)
         entered = (flat.amin(1) >= 0) & (flat.amax(1) <= 1) & (radius < self.radius[index])  # all false where a pixel is not a number
         asked = entered.nonzero()[:, 0]
-        for part in asked.split(self.batch_size):
+        for part in asked.split(self.batch_size) if len(asked) else ():  # some models cannot take an empty batch
             with torch.no_grad():
                 entered[part] = ~right(model(candidates[part]), self.labels[index[part]])
         place = index[entered]

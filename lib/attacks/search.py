@@ -30,7 +30,7 @@ STRAIGHTENED = (1.0, 0.5, 0.25, 0.1)  # how far towards the linear answer, which
 MARGIN = 1.01
 PULLS, FIRST_PULL = 6, 1 / 128  # passes in which the best image is pulled towards the clean one, and by what share at first
 LATE = 0.9  # of the gradients: those after them should not change much
-TINY = torch.finfo(torch.float32).tiny
+TINY = 2.0**-126  # the smallest normal float32
 
 
 @dataclass(frozen=True)

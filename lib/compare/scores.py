@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from lib.columns import CLEAN, Column
 from lib.compare.revision import Revision
 from lib.evaluation.outcome_file import Outcomes
-from lib.evaluation.threats import Threat
+from lib.evaluation.threats import Norm, Threat
 from lib.report.results import image_scores, records
 
 
@@ -57,7 +58,7 @@ def _seen(outcomes: tuple[Outcomes, ...], cells: Iterable[Cell]) -> dict[Cell, d
     """Of every row and attack of the `cells`, by seed: what became of each image, and which images these are."""
     met: dict[str, list[Threat]] = {}
     for row, column in cells:
-        if column != CLEAN and (threat := Threat(column.norm, column.epsilon)) not in met.setdefault(row, []):
+        if column != CLEAN and (threat := Threat(cast(Norm, column.norm), column.epsilon)) not in met.setdefault(row, []):
             met[row].append(threat)
     found: dict[Cell, dict[int, tuple[np.ndarray, tuple[str, bytes]]]] = {}
     for one in outcomes:

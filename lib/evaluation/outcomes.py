@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from lib.evaluation import parts
 from lib.evaluation.outcome_file import CLEAN, NORMS, Outcomes, Radius, Record
 from lib.evaluation.threats import Norm, Threat
 from lib.evaluation.work import Evaluation, Work, classified, first_images, spread
-from lib.network.choices import choice
 from lib.network.model_state import evaluating
 
 # What an attack finds on some images: their radii, and records of the attacks that have any.
@@ -51,16 +49,6 @@ class Asked:
 def evaluation(row: str, seed: int, settings: Settings, threats: Sequence[Threat], plan: Evaluation) -> Asked:
     """The whole evaluation: all attacks of section `attacks`, the paper's in these threat models."""
     return Asked(row, seed, partial(_everything, threats=threats, settings=settings), asdict(settings), plan)
-
-
-def own(row: str, seed: int, name: str, settings: object, plan: Evaluation) -> Asked:
-    """An attack of your own, the file of lib/suites called `name`, in both norms."""
-    return Asked(row, seed, partial(_own, name=name, settings=settings), {name: asdict(settings)}, plan)  # type: ignore[call-overload]
-
-
-def suite(name: str) -> ModuleType:
-    """The file of lib/suites called `name`; it offers `Settings` and `attack(model, work, norm, settings)`."""
-    return choice("lib.suites", name, "attack")
 
 
 def outcomes(model: nn.Module, test: Split, asked: Asked, device: torch.device) -> Outcomes:
@@ -126,15 +114,6 @@ def _everything(model: nn.Module, work: Work, threats: Sequence[Threat], setting
     if settings.probes:
         records += probes.records(model, work, best, settings.probes, settings.search)
     return {norm: radius(best[norm], seen[norm]) for norm in NORMS}, records
-
-
-def _own(model: nn.Module, work: Work, name: str, settings: object) -> tuple[dict[Norm, Radius], list[Record]]:
-    found = {}
-    for norm in NORMS:
-        best = Best.unknown(work, norm)
-        best.offer(model, suite(name).attack(model, work, norm, settings), name)
-        found[norm] = radius(best)
-    return found, []
 
 
 def _spread(found: Radius, positions: np.ndarray, clean: np.ndarray, images: Tensor, norm: Norm) -> Radius:

@@ -28,8 +28,8 @@ _RULES = [
         "referee",
         "%",
         "radius",
-        "AutoAttack breaks at most 1 % of the images that the search left standing and it was tried on; other white-box attacks shorten "
-        "the mean radius by at most 3 %",
+        "AutoAttack breaks at most 1 % of the images that the search left standing and it was tried on (or one image); other "
+        "white-box attacks shorten the mean radius by at most 3 %",
     ),
     Rule(
         "G5",

@@ -1,5 +1,7 @@
 """Does anything find more than the search? G4 referee, G5 end of the curve, G8 black-box not better."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from lib.evaluation import radii
@@ -26,7 +28,8 @@ def _missed(place: Place, record: Record) -> Part:
     n, broken = int(asked.sum()), int((asked & ~record.correct.all(0)).sum())
     if not n:
         return Part("pass", 0.0, f"{words(place)}: the search left none standing")
-    return counted(broken, n, 1.0, "fail", f"{words(place)}: {record.attack} AutoAttack breaks {broken} of {n} images that the search left")
+    part = counted(broken, n, 1.0, "fail", f"{words(place)}: {record.attack} AutoAttack breaks {broken} of {n} images that the search left")
+    return replace(part, verdict="pass") if part.verdict == "warn" else part  # of so few images one is no sign of more than 1 %
 
 
 def _own(norm: Norm, found: Radius) -> Part:

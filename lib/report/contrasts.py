@@ -243,7 +243,7 @@ def _permuted(rows: dict[str, Row], shown: list[str], document: dict | None) -> 
 def _columns(evidence: Evidence, where: Where) -> list[Column]:
     """The columns of the paper's and the strict attack at the threat models that `where` stands for."""
     table: list[tuple[str, float]] = [(threat.norm, threat.epsilon) for threat in threats("table")]
-    asked = {
+    asked: dict[Where, list[tuple[str, float]]] = {
         "headline": [(headline().norm, headline().epsilon)],
         "table": table,
         "hardest": [threat for threat in HARDEST if threat in table],
