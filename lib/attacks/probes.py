@@ -178,7 +178,7 @@ def _searches(model: nn.Module, work: Work, norm: Norm, before: Tensor, settings
     """A longer search, and one walk of half the steps in float64 on logits of size 1: no match for the search unless that was blind."""
     longer = replace(main, gradients=round(settings.longer * main.gradients), steps=SLOWER * main.steps)
     classes, steps = min(main.classes, 2), max(1, main.steps // 2)
-    short = replace(main, gradients=classes + steps, classes=classes, steps=steps)
+    short = replace(main, gradients=classes + steps + 1, classes=classes, steps=steps)
     asked = {"longer": (model, work, longer), "float64": (*_exact(model, work), short)}
     after = {name: search(one, part, norm, plan)[0].radius for name, (one, part, plan) in asked.items()}
     return [_probe(name, norm, {"before": before, "after": radius}, {"search": asdict(asked[name][2])}) for name, radius in after.items()]
