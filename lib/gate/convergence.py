@@ -11,7 +11,7 @@ from lib.gate.rules import RULES
 
 def convergence(found: Findings) -> Check:
     """G6: a search that takes more and shorter steps finds nothing much shorter, and the search's own last gradients found little."""
-    longer = _again(found, "longer", "a longer search", 1.0)
+    longer = _again(found, "longer", "a longer search", 2.0)
     late = [_late(norm, radius) for norm, radius in found.radii.items() if "late" in radius.telemetry]
     missing = ["probe longer"] * (not longer) + ["the search's telemetry"] * (not late)
     return RULES["G6"].check([hardest(longer), hardest(late)], missing)

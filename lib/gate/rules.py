@@ -43,7 +43,7 @@ _RULES = [
         "convergence",
         "%",
         "radius",
-        "a longer search shortens the mean radius by at most 1 % (warn) or 3 % (fail), the last tenth of the search by at most 2 % (warn)",
+        "a longer search shortens the mean radius by at most 2 % (warn) or 3 % (fail), the last tenth of the search by at most 2 % (warn)",
     ),
     Rule(
         "G8",
