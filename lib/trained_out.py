@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lib.base.errors import require
 
 FELL = 0.1  # of its first value at least; a training that never left its plateau loses a hundredth
-LATE = 0.2  # of the whole descent at most in the second half of the epochs
+LATE = 0.25  # of the whole descent at most in the second half of the epochs
 
 
 @dataclass(frozen=True)
