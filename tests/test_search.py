@@ -270,6 +270,13 @@ def test_settings_that_allow_no_walk_are_refused():
         settings(steps=0)
 
 
+def test_the_walk_is_named_that_found_an_image_not_the_last_that_came_a_little_nearer():
+    model = relu(hidden=(64, 64), seed=2)
+    best, _ = attacked(model, decided(model, grey(20, SHAPE).double()), "linf", gradients=250)
+    walks = {int(name.removeprefix("search ")) for name in best.by}
+    assert walks <= set(range(1, 16)) and len(walks) > 1
+
+
 # Broken defences
 
 

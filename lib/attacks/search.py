@@ -117,7 +117,7 @@ class _Search:
         pays, number = torch.zeros_like(self.labels, dtype=torch.bool), 0
         while self.slopes.taken + self.settings.round <= self.settings.gradients:
             number, before = number + 1, self.best.radius.clone()
-            name = f"search {number}"
+            name, finders = f"search {number}", self.best.by.copy()
             if number % SETTLE == 0:
                 self._walk(name, self.best.adversarial, before, self._others(self.best.adversarial)[:, 0], NARROW)
             else:
@@ -126,6 +126,8 @@ class _Search:
                 self._walk(name, *self._starts(choice, estimates, ranked, number), WIDE)
             self._straighten(name)
             self._pull(name, (self.best.radius < before).nonzero()[:, 0])
+            if number % SETTLE == 0:  # it has only come nearer to what another walk found
+                self.best.by = np.where(finders == "", self.best.by, finders)
             pays = self._gain(before) > self.settings.worth
             if self.slopes.taken <= LATE * self.settings.gradients:
                 self.early = self.best.radius.clone()
