@@ -7,6 +7,7 @@ same file.
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from lib.base.command import command, result, source
 
@@ -33,7 +34,7 @@ def main(row: str, seed: int, images: Path, model: Path, part: tuple[int, int], 
     device = runtime.start(seed, "analysis")
     test = image_file.read(images, "test")
     network = checkpoint.read(model, device)
-    common = {"weights": checkpoint.digest(model), "threats": [asdict(one) for one in attacked]}
+    common: dict[str, Any] = {"weights": checkpoint.digest(model), "threats": [asdict(one) for one in attacked]}
     common |= {"evaluation": asdict(plan), "device": device.type, "torch": torch.__version__}
     asked = outcomes.evaluation(row, seed, settings, attacked, plan)
     found, place = outcomes.part(network, test, asked, device, part, common)

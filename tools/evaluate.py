@@ -104,7 +104,8 @@ def main(
 ) -> None:
     require(not out.exists() or (out.is_dir() and not any(out.iterdir())), f"--out must be a new or an empty folder, {out} is not")
     with _parameters() as remarks:
-        settings = replace(params.section(outcomes.Settings, "attacks"), **dict.fromkeys(without))
+        left_out: dict[str, Any] = dict.fromkeys(without)
+        settings = replace(params.section(outcomes.Settings, "attacks"), **left_out)
         mine = {key: params.section(own.suite(key).Settings, "own_attacks", key) for key in params.names("own_attacks")}
         attacked, undefended = threats(threat_list), read_outcomes(reference) if reference else None
         device = runtime.start(0, "analysis")

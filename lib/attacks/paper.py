@@ -69,9 +69,10 @@ def _attack(model: nn.Module, work: Work, threat: Threat, settings: Settings, be
         adversarial, told = _walk(model, part, threat, settings, _starts(part, threat, settings, pairs // len(work)))
         parts.append(told)
         ends.append(adversarial)
-    for run in torch.cat(ends).split(len(work)) if best else ():
-        for positions, _ in work.chunks(np.arange(len(work))):
-            best[threat.norm].offer(model, run[torch.from_numpy(positions)], PAPER, positions)
+    if best is not None:
+        for run in torch.cat(ends).split(len(work)):
+            for positions, _ in work.chunks(np.arange(len(work))):
+                best[threat.norm].offer(model, run[torch.from_numpy(positions)], PAPER, positions)
     return _record(threat, settings, [np.concatenate(column).reshape(settings.runs, len(work)) for column in zip(*parts)])
 
 
@@ -93,6 +94,7 @@ def _starts(part: Work, threat: Threat, settings: Settings, runs: np.ndarray) ->
 
 def _walk(model: nn.Module, part: Work, threat: Threat, settings: Settings, begin: Tensor) -> tuple[Tensor, tuple[np.ndarray, ...]]:
     """The last iterates, and of each: is it right, share of steps held back by the floor, mean step over nominal, violation."""
+    assert threat.step_size is not None, "asked of all threat models beforehand"
     rule, images, labels = settings.rule, part.batch.images, part.batch.labels
     adversarial, floors = begin, []
     for _ in range(settings.steps):

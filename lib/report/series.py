@@ -8,7 +8,7 @@ import pandas as pd
 from lib.base import params
 from lib.base.errors import require
 from lib.columns import CLEAN, Column, at_threat, in_columns, per_seed, radius
-from lib.evaluation.threats import threats
+from lib.evaluation.threats import Norm, threats
 from lib.report.families import permuted_targets
 from lib.report.results import Evidence, labels, together
 from lib.report.settings import FigureThreat
@@ -125,7 +125,7 @@ def _start(evidence: Evidence, name: str, column: Column) -> float:
     return float(evidence.per_image[name, CLEAN][~np.isnan(evidence.per_image[name, column])].mean())
 
 
-def _summarised(name: str) -> list[tuple[str, float]]:
+def _summarised(name: str) -> list[tuple[Norm, float]]:
     """The headline threat model, and the first of every other norm."""
     found = headline()
     chosen = {found.norm: found.epsilon}

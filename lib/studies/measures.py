@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ def measures(folder: Path, images: Path, targets: Path | None, reference: Path, 
     return Measures(clean, **found, label_norm=norm, cosine_reference=shared, cosine_target=own, validation_loss=validation_loss(folder))
 
 
-def _attacked(network: nn.Module, test: Split, study: Study, variant: Variant, device: torch.device) -> dict[str, np.ndarray]:
+def _attacked(network: nn.Module, test: Split, study: Study, variant: Variant, device: torch.device) -> dict[str, Any]:
     """Of each of the first test images (m,) the robust radius in both norms, and how far it stands under the strict and the paper's attack.
 
     A variant that changes rules of the paper's attack is about that attack: what stands under it counts in both places.
