@@ -4,7 +4,7 @@ NAME ?= quick
 PRESET ?= strict
 # Columns of `make experiments`: results of a row as report/summary.json calls them, and the sections of params.yaml.
 KEEP ?= clean|worst\.linf_\w+
-SECTIONS := data|model|training|rows|teachers|at|jr|ir|saliency|threshold|permute|evaluation|threats|attacks|transfer|gradients|report
+SECTIONS := data|model|training|rows|teachers|at|jr|ir|saliency|threshold|permute|evaluation|threats|attacks|own_attacks|transfer|gradients|report
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 

@@ -25,7 +25,7 @@ SHAPE, CLASSES, IMAGES = (1, 8, 8), 4, 30
 MODEL = Model("cnn", 0.25, None, 0.5)
 SETTINGS: dict[str, dict] = {
     "search": {"seed": 0, "gradients": 14, "classes": 3, "steps": 5, "worth": 0.01},
-    "paper": {"seed": 0, "steps": 3, "runs": 2, "batch_size": 50},
+    "paper": {"seed": 0, "steps": 3, "runs": 2, "batch_size": 50, "start": "box", "floor": 1e-6, "mean_loss": True, "box_last": False},
     "referee": {"seed": 0, "radii": {"linf": 0.05}, "images": 4, "attacks": ["apgd-ce", "square"], "iterations": 2, "targets": 2},
     "probes": {"seed": 0, "images": 12, "draws": 2, "norms": ["linf"], "longer": 1.5},
 }

@@ -28,7 +28,7 @@ def train(rows: set[str], seeds: tuple[int, ...] = (0,)) -> set[str]:
 
 
 def evaluate(rows: set[str], seeds: tuple[int, ...] = (0,)) -> set[str]:
-    return {f"evaluate-attacks@pgd-{row}-{seed}" for row in rows for seed in seeds}
+    return {f"evaluate-attacks@{row}-{seed}" for row in rows for seed in seeds}
 
 
 def targets(maps: set[str], extracted: bool = True, seed: int = 0) -> set[str]:
@@ -55,7 +55,7 @@ PARAMS = {
     "threshold.phi": (1.5, targets(MAPS, extracted=False)),
     "threshold.exceptions": ({"NR_simple": 2.0}, targets({"NR-simple"}, extracted=False)),
     "permute.fractions.perm50": (0.4, {"refine-maps@0"} | train({"R_smoothgrad_perm50"})),
-    "attacks.pgd.steps": (50, evaluate(ALL) | {"report"}),
+    "attacks.paper.steps": (50, evaluate(ALL) | {"report"}),
     "evaluation.images": (50, evaluate(ALL) | {"transfer-attacks@0", "report"}),
     "transfer.images": (30, {"transfer-attacks@0", "report"}),
     "rows.JR.threats": ("permutation", evaluate({"JR"}) | {"measure-gradients@0", "transfer-attacks@0", "report"}),
@@ -65,9 +65,8 @@ PARAMS = {
     "seeds": ([0, 1], NEW_SEED | {"report"}),
 }
 FILES = {
-    "lib/suites/pgd.py": evaluate(ALL) | {"report"},
-    "lib/suites/autoattack.py": set(),
-    "lib/attacks/strict.py": evaluate(ALL) | {"transfer-attacks@0", "report"},
+    "lib/attacks/search.py": evaluate(ALL) | {"transfer-attacks@0", "report"},
+    "lib/suites/__init__.py": set(),
     "lib/evaluation/outcomes.py": evaluate(ALL) | {"transfer-attacks@0", "report"},
     "lib/gate/checks.py": {"report"},
     "lib/alignment.py": {"measure-gradients@0", "report"},
@@ -182,7 +181,7 @@ def test_a_changed_record_of_an_environment_reruns_the_report_only(project: Path
 
 
 def test_an_experiment_with_another_lambda_reruns_only_that_row_and_going_back_restores_the_results(project: Path) -> None:
-    outcomes = project / "results/attacks/0/R_smoothgrad.pgd.h5"
+    outcomes = project / "results/attacks/0/R_smoothgrad.h5"
     before = outcomes.read_text()
     printed = run("dvc exp run -S ir.R_smoothgrad.lambda_m=0.3", project)
     assert ran(printed) == train({"R_smoothgrad"}) | {CHECK}

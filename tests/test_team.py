@@ -19,7 +19,7 @@ RESULTS = ("data", "models", "results/attacks", "results/transfer", "results/gra
 SHARE = typed("README.md", "Share it")
 CHECK = "check@params"
 STUDENT = {
-    CHECK, "train-ir@R_smoothgrad-0", "evaluate-attacks@pgd-R_smoothgrad-0", "transfer-attacks@0", "measure-gradients@0", "report",
+    CHECK, "train-ir@R_smoothgrad-0", "evaluate-attacks@R_smoothgrad-0", "transfer-attacks@0", "measure-gradients@0", "report",
 }  # fmt: skip
 
 
