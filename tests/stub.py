@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 
 FRAMES = ["results", "curves", "auc", "permutation", "black_box", "worst_case", "claims", "contrasts", "effects", "environments", "table1"]
-FRAMES += ["networks", "training"]
+FRAMES += ["accuracy_contrasts", "networks", "trained_out", "training"]
 NAMES = [
     *(f"{name}.csv" for name in FRAMES),
     "gate.json",
