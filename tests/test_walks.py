@@ -132,7 +132,8 @@ def table(walk: Walk) -> str:
 
 def test_the_tutorial(walk: Walk) -> None:
     walk.follow("docs/tutorial.md")
-    assert "IR(R,avg)" in table(walk) and "one_step" in table(walk)
+    assert "IR(R,avg)" in table(walk)
+    assert r"one\_step" in table(walk)  # as Markdown has it
 
 
 @pytest.mark.parametrize(
