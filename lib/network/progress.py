@@ -1,7 +1,7 @@
 """How long something takes: a bar with rate and time left on a terminal, one plain line every few seconds elsewhere."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -26,11 +26,11 @@ def progress(
     unit: str = "it",
     done: int = 0,
     note: Callable[[], str] | None = None,
-) -> Iterator[Item]:
+) -> Generator[Item, None, None]:
     """Yield `items` while reporting on standard error; the interface is the same on a terminal and in a log.
 
     `done` of `total` came before these items. `note` is asked before each item for what stands behind the figures. Of several processes
-    the first reports.
+    the first reports. Who may leave before the last item closes it, or its last report comes whenever it is thrown away.
     """
     if not processes.is_first():
         yield from items

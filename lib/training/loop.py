@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -98,21 +99,22 @@ def fit(
     steps, done = math.ceil(len(train) / plan.batch_size), len(run.history)
     step = stepper(model, run.optimizer, objective, run.noise, precision=plan.precision, parts=plan.accumulate)
     shuffles = _batches(train, plan, run.order, done, finish)
-    batches = progress(shuffles, "training", plan.epochs * steps, "step", done * steps, lambda: _last(run.history))
-    for epoch in range(done + 1, plan.epochs + 1):
-        model.train()
-        rates = [cosine(plan.learning_rate, index, plan.epochs * steps) for index in range((epoch - 1) * steps, epoch * steps)]
-        figures = descend(step, run.optimizer, batches, rates)
-        averages = _averages(step.names, figures, plan.batch_size, len(train), epoch)
-        measured = processes.from_first(
-            lambda: evaluate(model, validation) | gradient_norm(model, validation) | _test_accuracy(model, test)
-        )
-        run.history.append({"epoch": epoch, "learning_rate": rates[-1], **averages, **measured})
-        if 2 * epoch > plan.epochs:
-            run.consider(_score(plan, measured), epoch)
-        if store is not None:
-            store.save(run)
-    next(batches, None)  # lets the report on progress come to its end
+    reports = progress(shuffles, "training", plan.epochs * steps, "step", done * steps, lambda: _last(run.history))
+    with closing(reports) as batches:
+        for epoch in range(done + 1, plan.epochs + 1):
+            model.train()
+            rates = [cosine(plan.learning_rate, index, plan.epochs * steps) for index in range((epoch - 1) * steps, epoch * steps)]
+            figures = descend(step, run.optimizer, batches, rates)
+            averages = _averages(step.names, figures, plan.batch_size, len(train), epoch)
+            measured = processes.from_first(
+                lambda: evaluate(model, validation) | gradient_norm(model, validation) | _test_accuracy(model, test)
+            )
+            run.history.append({"epoch": epoch, "learning_rate": rates[-1], **averages, **measured})
+            if 2 * epoch > plan.epochs:
+                run.consider(_score(plan, measured), epoch)
+            if store is not None:
+                store.save(run)
+        next(batches, None)  # lets the report on progress come to its end
     model.load_state_dict(run.weights)
     model.eval()
     return [{**entry, "selected": int(entry["epoch"] == run.best[1])} for entry in run.history]
