@@ -1,6 +1,7 @@
-"""Permute target interpretations: a fraction of each map's pixels change places among themselves (Sec. 4.4 of the paper).
+"""Make all target interpretations of one seed: its saliency maps after the threshold (Sec. 3.1 of the paper), and permuted sets (Sec. 4.4).
 
-LEVEL names an entry of section `permute.fractions` in params.yaml. Each map keeps its values, so their mean and deviation.
+Beside <teacher>_<method>.h5 for every teacher and method of section `saliency` stands <source>_<level>.h5 for every level of section
+`permute`. A set whose settings and maps are what they were has the bytes that it had: what is made from it alone does not run again.
 """
 
 from pathlib import Path
@@ -9,27 +10,23 @@ from lib.base.command import command, result, source
 
 import click
 
-from lib import refine, target_file
-from lib.base import params
+from lib.base import files, params
+from stages import permute, threshold
 
 
 @command(__doc__)
-@click.argument("level")
 @click.argument("seed", type=click.IntRange(min=0))
-@source("--targets", "Target interpretations made by threshold.")
+@source("--maps", "Folder of the seed's maps, made by extract-saliency.")
 @click.option("--chunk", type=click.IntRange(min=1), default=1000, help="Maps in memory at a time.")
-@result("HDF5 file of permuted target interpretations.")
-def main(level: str, seed: int, targets: Path, chunk: int, out: Path) -> None:
-    write(level, seed, targets, out, chunk)
-
-
-def write(level: str, seed: int, targets: Path, out: Path, chunk: int) -> None:
-    """Write the targets of one file, permuted to a level of section `permute`, to `out`."""
-    fraction, noise_seed, rule = (params.value("permute", *keys) for keys in (("fractions", level), ("seed",), ("rule",)))
-    settings = refine.Permutation(fraction, noise_seed, seed, rule)
-    with target_file.opened(targets) as (header, values):
-        parts = (refine.permute(part, rows, settings) for rows, part in target_file.chunks(values, chunk))
-        target_file.write(out, header.after("permute", vars(settings), f"{header.name}_{level}"), values.shape, parts)
+@result("Folder with one HDF5 file per target set.", folder=True)
+def main(seed: int, maps: Path, chunk: int, out: Path) -> None:
+    permuted = params.value("permute", "source")
+    with files.writing_folder(out) as part:
+        for teacher in params.value("saliency", "teachers"):
+            for method in params.names("saliency", "methods"):
+                threshold.write(maps / f"{teacher}_{method}.h5", part / f"{teacher}_{method}.h5", chunk)
+        for level in params.names("permute", "fractions"):
+            permute.write(level, seed, part / f"{permuted}.h5", part / f"{permuted}_{level}.h5", chunk)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def test_a_parameter_is_found_by_its_path_and_by_nothing_else() -> None:
 
 
 def test_an_instance_is_one_of_the_matrix_and_nothing_else() -> None:
-    assert is_target("train-ir@R_simple-0") and is_target("evaluate-attacks@NR-1") and is_target("refine-maps")
+    assert is_target("train-ir@R_simple-0") and is_target("evaluate-attacks@NR-1") and is_target("permute-targets")
     assert not is_target("train-ir@R_simple-7") and not is_target("train-it@R_simple-0") and not is_target("train-ir@R_simple")
 
 

@@ -176,7 +176,7 @@ def test_commands_without_torch_write_records_without_importing_it(project):
         import sys
         from pathlib import Path
         from lib.base import environment
-        from stages import permute_targets, prepare_data, report, threshold
+        from stages import permute, prepare_data, report, threshold
         with environment.recorded(Path("data/x.h5"), Path("results/environments")):
             pass
         assert "torch" not in sys.modules

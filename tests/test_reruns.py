@@ -36,7 +36,7 @@ def targets(maps: set[str], extracted: bool = True, seed: int = 0) -> set[str]:
     names = {name.replace("-", "_") for name in maps}
     students = IR & (names | ({"R_smoothgrad_perm50"} if "R_smoothgrad" in names else set()))
     extraction = {f"extract-saliency@{name}-{seed}" for name in maps} if extracted else set()
-    return extraction | {f"refine-maps@{seed}"} | train(students, (seed,))
+    return extraction | {f"permute-targets@{seed}"} | train(students, (seed,))
 
 
 MAPS = {"NR-simple", "NR-smoothgrad", "R-simple", "R-smoothgrad"}
@@ -54,7 +54,7 @@ PARAMS = {
     "saliency.methods.smoothgrad.samples": (3, targets({"R-smoothgrad", "NR-smoothgrad"})),
     "threshold.phi": (1.5, targets(MAPS, extracted=False)),
     "threshold.exceptions": ({"NR_simple": 2.0}, targets({"NR-simple"}, extracted=False)),
-    "permute.fractions.perm50": (0.4, {"refine-maps@0"} | train({"R_smoothgrad_perm50"})),
+    "permute.fractions.perm50": (0.4, {"permute-targets@0"} | train({"R_smoothgrad_perm50"})),
     "attacks.paper.steps": (50, evaluate(ALL) | {"report"}),
     "evaluation.images": (50, evaluate(ALL) | {"transfer-attacks@0", "report"}),
     "transfer.images": (30, {"transfer-attacks@0", "report"}),
@@ -129,7 +129,7 @@ def out_of_date(folder: Path) -> set[str]:
 
 def asked_for(expected: set[str]) -> set[str]:
     """What DVC cannot tell before it has run: all students whose targets lie in a folder that is made anew may be behind it."""
-    return expected | {stage for seed in (0, 1) if f"refine-maps@{seed}" in expected for stage in train(IR, (seed,))}
+    return expected | {stage for seed in (0, 1) if f"permute-targets@{seed}" in expected for stage in train(IR, (seed,))}
 
 
 def edit(name: str, folder: Path) -> set[str]:

@@ -21,7 +21,7 @@ from lib.target_file import Header
 MAPS, TARGETS, PERMUTED = (f"data/{name}.h5" for name in ("maps/0/R_smoothgrad", "targets/0/R_smoothgrad", "targets/0/R_smoothgrad_half"))
 RECORDS = "results/environments"
 THRESHOLD = f"python -m stages.threshold --maps {MAPS} --out {TARGETS} --records {RECORDS}"
-PERMUTE = f"python -m stages.permute_targets half 0 --targets {TARGETS} --out {PERMUTED} --records {RECORDS}"
+PERMUTE = f"python -m stages.permute half 0 --targets {TARGETS} --out {PERMUTED} --records {RECORDS}"
 PIPELINE = f"""
 stages:
   maps:

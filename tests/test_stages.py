@@ -174,7 +174,7 @@ def test_targets_say_where_they_come_from(built: tuple[Path, dict]) -> None:
 
 def test_a_stage_run_twice_writes_the_same_bytes(built: tuple[Path, dict], project: Path) -> None:
     for stage in in_order(built[0]):
-        if stage.name in ("prepare-data", "extract-saliency@R-smoothgrad-0", "refine-maps@0", "train-ir@R_simple-0"):
+        if stage.name in ("prepare-data", "extract-saliency@R-smoothgrad-0", "permute-targets@0", "train-ir@R_simple-0"):
             paths = [
                 path for out in stage.outs for path in [project / out.def_path, *(project / out.def_path).rglob("*")] if path.is_file()
             ]
@@ -242,7 +242,7 @@ JR = "python -m stages.train_jr JR 0 --images data/imagefolder.h5 --out new"
 TEACHER = "python -m stages.train_teacher R 0 --images data/imagefolder.h5 --out new"
 EXTRACT = "python -m stages.extract_saliency R smoothgrad 0 --images data/imagefolder.h5 --model models/0/R --out new"
 THRESHOLD = "python -m stages.threshold --maps data/maps/0/R_simple.h5 --out new"
-PERMUTE = "python -m stages.permute_targets perm50 0 --targets data/targets/0/R_smoothgrad.h5 --out new"
+PERMUTE = "python -m stages.permute perm50 0 --targets data/targets/0/R_smoothgrad.h5 --out new"
 EVALUATE = "python -m stages.evaluate_attacks JR 0 --images data/imagefolder.h5 --model models/0/JR --out new"
 BAD_PARAMS = [
     ("data.dataset", "cifar11", PREPARE, "dataset must be one of mnist5k, mnist, cifar10, imagefolder, got 'cifar11'"),

@@ -44,7 +44,7 @@ def test_a_stage_of_a_study_lists_the_code_that_it_can_reach(name: str) -> None:
     needed = closure(stage)
     if "prepare" in name:  # prepares teachers, their maps by the shipped methods, and one student
         needed = {file for file in needed if not file.startswith(("lib/sources", "lib/nulls"))}
-        unused = ("make_targets", "disturb_targets", "initial_network", "permute_targets", "train_at", "train_jr", "train_distilled")
+        unused = ("make_targets", "disturb_targets", "initial_network", "permute", "train_at", "train_jr", "train_distilled")
         needed -= {f"stages/{name}.py" for name in unused}
     found = set(listed(stage))
     needed = {file for file in needed if not file.startswith("lib/suites/") or file == "lib/suites/pgd.py"}

@@ -105,7 +105,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
             stage("extract_saliency", *raw, "--part", part, 2, "--out", f"part{part}.h5")
         stage("extract_saliency", "R", "simple", 1, *raw[3:], "--out", "simple.h5")
         stage("threshold", "--maps", "raw.h5", "--out", "targets.h5")
-        stage("permute_targets", "perm50", 1, "--targets", "targets.h5", "--out", "permuted.h5")
+        stage("permute", "perm50", 1, "--targets", "targets.h5", "--out", "permuted.h5")
         stage("disturb_targets", "sign", 1, "--targets", "permuted.h5", "--out", "signed.h5")
         stage("make_targets", "same_class", 1, "--images", "images.h5", "--out", "source.h5")
     return folder

@@ -99,7 +99,7 @@ INSTEAD: dict[str, list[str]] = {
     "dvc exp diff fired-puns lam2": ["dvc exp diff HEAD lam2"],  # the reader's names
     "python -m tools.compare HEAD lam05": ["python -m tools.compare HEAD lam2"],
     "dvc plots diff HEAD lam05": ["dvc plots diff HEAD lam2"],
-    'STAGE_TIMES="$PWD/times.jsonl" dvc repro': ['STAGE_TIMES="$PWD/times.jsonl" dvc repro -f -s refine-maps'],  # something runs
+    'STAGE_TIMES="$PWD/times.jsonl" dvc repro': ['STAGE_TIMES="$PWD/times.jsonl" dvc repro -f -s permute-targets'],  # something runs
     "make clean": ["dvc repro", "git checkout params.yaml", "make clean"],  # the sentences before: train the row, then delete its entries
     "cd <your project>": [],  # one folder is both
     "python -m tools.publish run mnist --from <the clone>": ["python -m tools.publish run mnist --from ."],

@@ -55,7 +55,9 @@ def networks_figure(frame: pd.DataFrame, folder: Path) -> Picture:
 
 
 def _order(means: pd.DataFrame, column: str) -> str:
-    """`0.47 (p = 0.12)`."""
+    """`0.47 (p = 0.12)`; not defined where all rows are alike in either."""
+    if means["accuracy"].nunique() < 2 or means[column].nunique() < 2:
+        return "not defined"
     found = spearmanr(means["accuracy"], means[column])
     return f"{found.statistic:.2f} (p = {found.pvalue:.2f})".replace("-", "−")
 

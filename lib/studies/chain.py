@@ -51,7 +51,7 @@ class Chain:
             disturb = partial(run, "disturb_targets", spec.disturbed, self.seed, targets=found)
             return self._made([f"nulls.{spec.disturbed}"], disturb, ".h5")
         if spec.level:
-            return self._made(["permute"], partial(run, "permute_targets", spec.level, self.seed, targets=found), ".h5")
+            return self._made(["permute"], partial(run, "permute", spec.level, self.seed, targets=found), ".h5")
         return found
 
     def student(self, variant: Variant) -> Path:
