@@ -13,14 +13,25 @@ from scipy import stats
 
 PUBLISHED = ROOT / "results/published"
 RADIUS = "linf_0_2"
+PAIRS = {  # what the pages say of it: the contrast in quick.json
+    "permuted": "R_smoothgrad_over_R_smoothgrad_perm100",
+    "foreign": "R_smoothgrad_over_NR_smoothgrad",
+    "simple": "R_simple_over_NR_simple",
+    "jacobian": "R_smoothgrad_over_JR",
+    "adversarial": "R_smoothgrad_over_AT25",
+}
 # page -> its sentences. {file/row/what}: see `value`.
 SENTENCES = {
     "README.md": [
-        "IR(R,simp), then keeps {quick/R_simple/worst} % of 64 test images, standard training {quick/NR/worst} %",
-        "adversarial training (L2 2.5, {quick/AT25/worst} %)",
-        "permuted by {lead/permuted/points} points; IR(R,simp) leads maps of a non-robust teacher by {lead/non_robust/points} and Jacobian "
-        "regularization by {lead/jacobian/points}; all",
-        "leaves {quick/R_simple/paper} % of IR(R,simp) standing: {quick/R_simple/paper-worst} points of that",
+        "IR(R,SmG), trained on a robust teacher's maps, reaches {linf/R_smoothgrad} ({l2/R_smoothgrad}), standard training "
+        "{linf/NR} ({l2/NR}); "
+        "adversarial training (L2 2.5) reaches {linf/AT25} ({l2/AT25}), and IR(R,SmG) is {linf/adversarial/percent} % "
+        "({l2/adversarial/percent} %) behind it. What the maps show matters: they lead the same maps with their pixels permuted by "
+        "{linf/permuted/percent} % ({l2/permuted/percent} %), and IR(R,simp) leads "
+        "maps of a non-robust teacher by {linf/simple/percent} % ({l2/simple/percent} %);",
+        "over maps of a non-robust teacher, {linf/foreign/percent} % ({l2/foreign/percent} %), "
+        "and over Jacobian regularization, {linf/jacobian/percent} % ({l2/jacobian/percent} %).",
+        "leaves {quick/R_simple/paper} % of IR(R,simp) standing at L∞ 0.2, the strict search {quick/R_simple/worst} %",
         "lose {audit/ir_literal/loss} and {audit/jr_no_factor/loss} points, a network that returns probabilities "
         "{audit/ir_probabilities/loss};",
         "reaches {beyond/d3_m0} %, the norm alone {beyond/d0_m1} %, both {beyond/d3_m1} %, neither {beyond/d0_m0} %",
@@ -36,7 +47,7 @@ SENTENCES = {
     ],
     "docs/science.md": [
         *(
-            f"{words} | {{quick/{row}/clean}} % | {{quick/{row}/worst}} % |"
+            f"{words} | {{quick/{row}/clean}} % | {{linf/{row}}} | {{l2/{row}}} |"
             for words, row in {
                 "standard training": "NR", "the robust teacher": "R", "adversarial training, L2 2.5": "AT25",
                 "Jacobian regularization": "JR",
@@ -44,17 +55,24 @@ SENTENCES = {
                 "maps of the robust teacher (SmG)": "R_smoothgrad", "maps of the robust teacher (simp)": "R_simple",
             }.items()
         ),
-        "standard training by {lead/standard/points} points (95 % interval {lead/standard/low} to {lead/standard/high}) and of adversarial "
-        "training at L2 2.5 by {lead/adversarial/points} points ({lead/adversarial/low} to {lead/adversarial/high})",
-        "at L2 1.5 the robust teacher is ahead, {quick/R/l2} % against {quick/R_simple/l2} % of IR(R,simp)",
-        "leads permuted targets by {lead/permuted/points} points, but the interval reaches from {lead/permuted/low} to "
-        "{lead/permuted/high}; IR(R,simp) leads the standard teacher's maps by {lead/non_robust/points} ({lead/non_robust/low} to "
-        "{lead/non_robust/high}) and Jacobian regularization by {lead/jacobian/points} ({lead/jacobian/low} to {lead/jacobian/high})",
+        "IR(R,SmG) is {linf/adversarial/percent} % behind it in L∞ (95 % interval {linf/adversarial/high} to "
+        "{linf/adversarial/low})",
+        *(
+            f"{words} {{linf/{pair}/percent}} % ({{linf/{pair}/low}} to {{linf/{pair}/high}})"
+            for words, pair in {
+                "standard teacher's maps, by": "foreign",
+                "Jacobian regularization, by": "jacobian",
+            }.items()
+        ),
+        "leads permuted targets by {linf/permuted/percent} % in L∞ "
+        "({linf/permuted/low} to {linf/permuted/high}), and IR(R,simp) leads the "
+        "standard teacher's maps by {linf/simple/percent} % ({linf/simple/low} to "
+        "{linf/simple/high})",
         "neither {beyond/d0_m0} %, the norm alone {beyond/d0_m1} %, the direction alone {beyond/d3_m0} %, both {beyond/d3_m1} %",
         "without any teacher, give {beyond/other_class} %; a student of the teacher's logits gets {beyond/distilled} %",
         "IR(R,simp) {matched/r_simple} %, IR(R,SmG) {matched/ir} %, norm alone {matched/norm_only} %, JR {matched/jr} %, permuted targets "
         "{matched/permuted} %, maps of the standard teacher (SmG) {matched/nr_smoothgrad} %",
-        "leaves {quick/R_simple/paper} % of IR(R,simp) standing where the worst case leaves {quick/R_simple/worst} %",
+        "leaves {quick/R_simple/paper} % of IR(R,simp) standing where the search leaves {quick/R_simple/worst} %",
         "with standard deviations of up to {grid/spread} points",
         "trained for 60 epochs, {confidence/60/lead} points of what it reports",
     ],
@@ -102,9 +120,15 @@ def whole(number: float) -> str:
 
 def of_quick(row: str, what: str) -> str:
     entry = quick()[row]
-    shares = {"clean": entry["clean"], "l2": entry["worst"]["l2_1_5"], **{name: entry[name][RADIUS] for name in ("worst", "paper")}}
-    shares["paper-worst"] = shares["paper"] - shares["worst"]
+    shares = {"clean": entry["clean"], **{name: entry[name][RADIUS] for name in ("worst", "paper")}}
     return tenths(100 * shares[what])
+
+
+def of_radii(norm: str, name: str, what: str | None = None) -> str:
+    """A row's mean radius; of a contrast the lead and its limits in percent, all without sign."""
+    if what is not None:
+        return tenths(abs(quick()["contrasts"][PAIRS[name]][norm][what]))
+    return f"{quick()[name]['mean_radius'][norm]:.{3 if norm == 'linf' else 2}f}"
 
 
 def of_audit(variant: str, what: str) -> str:
@@ -158,8 +182,8 @@ def value(key: str) -> str:
     file, name, *what = key.split("/")
     if file in ("beyond", "matched"):
         return tenths(100 * measures(file).loc[name]["robust"].mean())
-    if file == "lead":
-        return tenths(quick()["what_survives"]["over"][name][what[0]])
+    if file in ("l2", "linf"):
+        return of_radii(file, name, *what)
     if file == "mnist_cpu":
         return tenths(at_the_paper_s_width().loc[name, what[0]])
     known = {"quick": of_quick, "audit": of_audit, "gap": of_gaps, "grid": of_grid, "paper": of_the_paper, "confidence": of_confidence}
