@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page
 pytestmark = pytest.mark.skipif(browser.EXECUTABLE is None, reason="no chromium on the PATH (apt-get install chromium)")
 
 WIDTHS = (390, 1024, 1600)
+MARKS = 19  # radii at which a row has a mark under the search, in both norms, 0 among them
 SECURITY, SCATTER, ROWS = "#fig6_security", "#fig7_networks", 9
 # What stands out of a selection of marks is opaque, the others are faint.
 BRIGHT = "[...document.querySelectorAll('{} .mark-symbol path')].filter(p => +p.getAttribute('opacity') === 1).map(p => p.ariaLabel)"
@@ -74,13 +75,13 @@ def strokes(page: Page) -> list[str]:
 def test_a_row_that_is_switched_off_leaves_every_chart_and_comes_back(page):
     box = page.locator(f"{SECURITY} .rows").get_by_label("JR L2")
     named = f"{SECURITY} .mark-symbol path[aria-label][aria-label^='JR, ']"
-    assert page.locator(named).count() == 14
+    assert page.locator(named).count() == MARKS
     box.uncheck()
     page.wait_for_function(f"document.querySelectorAll(`{named}`).length === 0")
     page.locator(f"{SECURITY} [data-all='']").click()
     page.wait_for_function(f"document.querySelectorAll('{SECURITY} .mark-symbol path[aria-label]').length === 0")
     page.locator(f"{SECURITY} [data-all='true']").click()
-    page.wait_for_function(f"document.querySelectorAll(`{named}`).length === 14")
+    page.wait_for_function(f"document.querySelectorAll(`{named}`).length === {MARKS}")
 
 
 def test_another_attack_shows_its_own_curves(page):
@@ -88,7 +89,7 @@ def test_another_attack_shows_its_own_curves(page):
     assert ": 45.0%," in page.locator(mark).get_attribute("aria-label")
     page.locator(f"{SECURITY} select").select_option("paper pgd40")
     page.wait_for_function(f"document.querySelector(`{mark}`)?.ariaLabel.includes(': 57.0%,')")
-    page.locator(f"{SECURITY} select").select_option("strict pgd40")
+    page.locator(f"{SECURITY} select").select_option("strict search")
     page.wait_for_function(f"document.querySelector(`{mark}`)?.ariaLabel.includes(': 45.0%,')")
 
 
