@@ -31,7 +31,7 @@ EXPLORE = (
     Start(1.0, 1, noise=True),
 )
 GO_ON = tuple(Start(share, rank, rival=True) for share in (1.5, 1.5, 2.0, 1.0) for rank in (0, 1))
-SETTLE = 16  # each walk whose number is a multiple of it starts at the best image and takes small steps
+SETTLE = 5  # each walk whose number is a multiple of it starts at the best image and takes small steps
 
 
 @dataclass(frozen=True)
