@@ -21,7 +21,7 @@ def of_seed(seed: int, images: Path, base: Path, variant: Variant, study: Study,
 
 
 def matched(chain: Chain, variant: Variant, study: Study, search: Search) -> Measures:
-    """Search, train and measure under one seed; the notes hold strength, trials, the reference's loss, and 1 where the search succeeded."""
+    """Search, train and measure under one seed; the notes also hold strength, trials, the reference's loss, and 1 where the search succeeded."""
     require(len(variant.scale) > 0, f"a variant must name in `scale` what the strength multiplies, {variant.label} names nothing")
     with under({}):
         wanted = measures.validation_loss(chain.student(REFERENCE))
@@ -32,7 +32,8 @@ def matched(chain: Chain, variant: Variant, study: Study, search: Search) -> Mea
 
     found = match(loss, wanted, search)
     notes = {"strength": found.strength, "trials": found.trials, "wanted_loss": wanted, "matched": float(found.matched)}
-    return replace(trial(chain, variant, study, scaled(variant, found.strength)), notes=notes)
+    measured = trial(chain, variant, study, scaled(variant, found.strength))
+    return replace(measured, notes=measured.notes | notes)
 
 
 def scaled(variant: Variant, strength: float) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """What a study measures of one network."""
 
 import csv
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib import alignment, refine, target_file
+from lib import alignment, refine, target_file, trained_out
 from lib.base import image_file, params
 from lib.base.image_file import Split
 from lib.evaluation import outcomes
@@ -34,7 +35,8 @@ def measures(folder: Path, images: Path, targets: Path | None, reference: Path, 
         clean = classified(network, batches.on_device(test, device), BATCH)
     found = _attacked(network, test, study, variant, device)
     norm, own, shared = _gradients(network, train, targets, reference, study, device)
-    return Measures(clean, **found, label_norm=norm, cosine_reference=shared, cosine_target=own, validation_loss=validation_loss(folder))
+    gradients = {"label_norm": norm, "cosine_reference": shared, "cosine_target": own}
+    return Measures(clean, **found, **gradients, validation_loss=validation_loss(folder), notes=course(folder))
 
 
 def _attacked(network: nn.Module, test: Split, study: Study, variant: Variant, device: torch.device) -> dict[str, Any]:
@@ -69,5 +71,15 @@ def _maps(path: Path, train: Split, count: int) -> np.ndarray:
 
 def validation_loss(folder: Path) -> float:
     """Validation loss of the epoch whose weights were kept."""
+    return next(float(line["validation_loss"]) for line in _history(folder) if int(line["selected"]))
+
+
+def course(folder: Path) -> dict[str, float]:
+    """How the training loss came down: `fell` and `late` of lib/trained_out.py."""
+    epochs = _history(folder)
+    return asdict(trained_out.course(float(epochs[0]["first_loss"]), [float(line["loss"]) for line in epochs]))
+
+
+def _history(folder: Path) -> list[dict[str, str]]:
     with folders.unchanged(folder / "history.csv", "the history of a training").open(newline="", encoding="utf-8") as file:
-        return next(float(line["validation_loss"]) for line in csv.DictReader(file) if int(line["selected"]))
+        return list(csv.DictReader(file))
