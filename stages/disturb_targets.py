@@ -1,7 +1,7 @@
 """Disturb target interpretations in one respect and keep others: structured nulls beside the permutation of pixels.
 
-NULL names a file in lib/nulls (blocks, phase, sign, blur, or your own) and its entry in section `nulls` of params.yaml. SEED is the
-replication, for nulls that draw at random. The result is called as the targets were, followed by the name of the null.
+NULL names a file in lib/targets/controls (blocks, phase, sign, blur, or your own) and its entry in section `nulls` of params.yaml. SEED is
+the replication, for nulls that draw at random. The result is called as the targets were, followed by the name of the null.
 """
 
 from dataclasses import asdict
@@ -11,10 +11,10 @@ from lib.base.command import command, result, source
 
 import click
 
-from lib import target_file
 from lib.base import params
+from lib.base.choices import choice
 from lib.base.errors import require
-from lib.network.choices import choice
+from lib.targets import target_file
 
 
 @command(__doc__)
@@ -24,7 +24,7 @@ from lib.network.choices import choice
 @click.option("--chunk", type=click.IntRange(min=1), default=1000, help="Maps in memory at a time.")
 @result("HDF5 file of disturbed target interpretations.")
 def main(null: str, seed: int, targets: Path, chunk: int, out: Path) -> None:
-    chosen = choice("lib.nulls", null, "null")
+    chosen = choice("lib.targets.controls", null, "null")
     settings = params.section(chosen.Settings, "nulls", null)
     with target_file.opened(targets) as (header, values):
         before = header.provenance.get("null", {}).get("name")

@@ -14,10 +14,11 @@ from lib.base.command import command, result, source
 import click
 import torch
 
+from lib.attacks import outcomes
+from lib.attacks.work import Evaluation
 from lib.base import image_file, params
-from lib.evaluation import outcome_file, outcomes, parts
+from lib.evaluation import outcome_file, parts
 from lib.evaluation.threats import threats
-from lib.evaluation.work import Evaluation
 from lib.network import checkpoint, runtime
 
 

@@ -16,9 +16,10 @@ import click
 import h5py
 import torch
 
-from lib import extraction, shards, target_file, teachers
 from lib.base import image_file, params
 from lib.network import checkpoint, runtime
+from lib.targets import target_file
+from lib.targets.extraction import saliency_maps, shards, teachers
 
 
 @command(__doc__)
@@ -31,10 +32,10 @@ from lib.network import checkpoint, runtime
 @click.option("--part", type=(click.IntRange(min=1), click.IntRange(min=1)), default=(1, 1), metavar="I K", help="Only part I of K.")
 @result("HDF5 file of maps.")
 def main(teacher: str, method: str, seed: int, images: Path, model: Path, shard: int, part: tuple[int, int], out: Path) -> None:
-    chosen = extraction.method(method)
+    chosen = saliency_maps.method(method)
     settings = params.section(chosen.Settings, "saliency", "methods", method)
     accuracy = params.section(teachers.Accuracy, "saliency", "accuracy")
-    noise_seed, size = params.value("saliency", "seed"), extraction.pass_size()
+    noise_seed, size = params.value("saliency", "seed"), saliency_maps.pass_size()
     device = runtime.start(seed, "analysis")
     network = checkpoint.read(model, device)
     found = teachers.measured(network, image_file.read(images, "validation"), accuracy, size, seed)
@@ -46,7 +47,7 @@ def main(teacher: str, method: str, seed: int, images: Path, model: Path, shard:
     with image_file.opened(images, "train") as train:
         header = target_file.Header(train.dataset, train.digest, f"{teacher}_{method}", provenance)
         rows, at_once = shards.part(len(train), size, *part), shards.whole_passes(shard, size)
-        make = partial(extraction.of_rows, network, train, device, chosen, settings, noise_seed, size)
+        make = partial(saliency_maps.of_rows, network, train, device, chosen, settings, noise_seed, size)
         versions = {"torch": torch.__version__, "h5py": h5py.__version__}
         shards.write(out, header, train.images.shape, rows, at_once, make, device=device.type, **versions)
 

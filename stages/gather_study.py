@@ -6,9 +6,8 @@ from lib.base.command import command, result, source
 
 import click
 
-from lib import study_table
 from lib.base import files
-from lib.studies import variant
+from lib.studies import study_table, variant
 
 
 @command(__doc__)

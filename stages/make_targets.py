@@ -1,7 +1,7 @@
 """Make target interpretations without a teacher: from the train images and their labels alone, streamed to HDF5.
 
-SOURCE names a file in lib/sources (image, class_mean, other_class, same_class, edges, or your own) and its entry in section `sources`
-of params.yaml. SEED is the replication, for sources that draw at random. The result is used like a file made by threshold.
+SOURCE names a file in lib/targets/from_images (image, class_mean, other_class, same_class, edges, or your own) and its entry in section
+`sources` of params.yaml. SEED is the replication, for sources that draw at random. The result is used like a file made by threshold.
 """
 
 from dataclasses import asdict
@@ -12,9 +12,9 @@ from lib.base.command import command, result, source
 import click
 import numpy as np
 
-from lib import target_file
 from lib.base import image_file, params
-from lib.network.choices import choice
+from lib.base.choices import choice
+from lib.targets import target_file
 
 
 @command(__doc__)
@@ -24,7 +24,7 @@ from lib.network.choices import choice
 @click.option("--chunk", type=click.IntRange(min=1), default=1000, help="Maps in memory at a time.")
 @result("HDF5 file of target interpretations.")
 def main(name: str, seed: int, images: Path, chunk: int, out: Path) -> None:
-    chosen = choice("lib.sources", name, "target source")
+    chosen = choice("lib.targets.from_images", name, "target source")
     settings = params.section(chosen.Settings, "sources", name)
     train = image_file.read(images, "train")
     pixels = np.divide(train.images, 255, dtype=np.float32)

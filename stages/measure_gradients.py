@@ -11,11 +11,12 @@ from lib.base.command import command, result, source
 import click
 import numpy as np
 
-from lib import alignment, gradient_file, refine, target_file
 from lib.base import image_file, params
 from lib.base.errors import require
+from lib.gradients import alignment, gradient_file
 from lib.network import batches, checkpoint, runtime
 from lib.network.progress import progress
+from lib.targets import target_file, transforms
 
 
 @command(__doc__)
@@ -42,7 +43,7 @@ def main(seed: int, images: Path, models: Path, targets: Path, out: Path) -> Non
 
 def _finished(path: Path, train: image_file.Split, count: int) -> np.ndarray:
     header, maps = target_file.read(path, train)
-    return refine.finished(header.provenance, maps[:count])
+    return transforms.finished(header.provenance, maps[:count])
 
 
 if __name__ == "__main__":

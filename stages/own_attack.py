@@ -1,7 +1,7 @@
 """Find the robust radius of every test image under one trained model by an attack of your own.
 
-NAME names a file in lib/suites and its entry in section `own_attacks` of params.yaml; ROW an entry of section `rows`. All attacks together
-give an image the shortest radius that any of them found.
+NAME names a file in lib/own_attacks and its entry in section `own_attacks` of params.yaml; ROW an entry of section `rows`. All attacks
+together give an image the shortest radius that any of them found.
 """
 
 from pathlib import Path
@@ -10,9 +10,10 @@ from lib.base.command import command, result, source
 
 import click
 
+from lib.attacks import outcomes, own
+from lib.attacks.work import Evaluation
 from lib.base import image_file, params
-from lib.evaluation import outcome_file, outcomes, own
-from lib.evaluation.work import Evaluation
+from lib.evaluation import outcome_file
 from lib.network import checkpoint, runtime
 
 

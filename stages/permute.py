@@ -9,8 +9,8 @@ from lib.base.command import command, result, source
 
 import click
 
-from lib import refine, target_file
 from lib.base import params
+from lib.targets import target_file, transforms
 
 
 @command(__doc__)
@@ -26,9 +26,9 @@ def main(level: str, seed: int, targets: Path, chunk: int, out: Path) -> None:
 def write(level: str, seed: int, targets: Path, out: Path, chunk: int) -> None:
     """Write the targets of one file, permuted to a level of section `permute`, to `out`."""
     fraction, noise_seed, rule = (params.value("permute", *keys) for keys in (("fractions", level), ("seed",), ("rule",)))
-    settings = refine.Permutation(fraction, noise_seed, seed, rule)
+    settings = transforms.Permutation(fraction, noise_seed, seed, rule)
     with target_file.opened(targets) as (header, values):
-        parts = (refine.permute(part, rows, settings) for rows, part in target_file.chunks(values, chunk))
+        parts = (transforms.permute(part, rows, settings) for rows, part in target_file.chunks(values, chunk))
         target_file.write(out, header.after("permute", vars(settings), f"{header.name}_{level}"), values.shape, parts)
 
 

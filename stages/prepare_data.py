@@ -11,8 +11,8 @@ from lib.base.command import command, result
 
 import click
 
-from lib import datasets
 from lib.base import image_file, params
+from lib.images import datasets
 
 
 @command(__doc__)

@@ -13,9 +13,10 @@ import click
 import pandas as pd
 from markupsafe import Markup
 
-from lib import gradient_file, lineage
 from lib.base import files, image_file, params
 from lib.base.image_file import Split
+from lib.gradients import gradient_file
+from lib.parallel import lineage
 from lib.report import (
     black_box,
     claims,

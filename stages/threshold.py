@@ -11,9 +11,9 @@ from lib.base.command import command, result, source
 import click
 import numpy as np
 
-from lib import refine, target_file
 from lib.base import params
 from lib.base.errors import require
+from lib.targets import target_file, transforms
 
 
 @command(__doc__)
@@ -26,7 +26,7 @@ def main(maps: Path, chunk: int, out: Path) -> None:
 
 def write(maps: Path, out: Path, chunk: int) -> None:
     """Write the targets made of the file `maps` to `out`, by section `threshold`; `InputError` where nothing is left of them."""
-    settings = params.section(refine.Threshold, "threshold")
+    settings = params.section(transforms.Threshold, "threshold")
     with target_file.opened(maps) as (header, values):
         phi = settings.phi_of(header.name)
         parts = _thresholded(values, phi, settings, chunk, header.name)
@@ -34,12 +34,14 @@ def write(maps: Path, out: Path, chunk: int) -> None:
         target_file.write(out, header.after("threshold", step), values.shape, parts)
 
 
-def _thresholded(values: target_file.Maps, phi: float | None, settings: refine.Threshold, chunk: int, name: str) -> Iterator[np.ndarray]:
+def _thresholded(
+    values: target_file.Maps, phi: float | None, settings: transforms.Threshold, chunk: int, name: str
+) -> Iterator[np.ndarray]:
     """The maps as their file holds them; `InputError` at their end if all that a student will see of them is zero."""
     something = phi is None
     for _, part in target_file.chunks(values, chunk):
-        yield refine.thresholded(part, phi, settings)
-        something = something or phi is None or bool(refine.threshold(part, phi, settings.ddof).any())
+        yield transforms.thresholded(part, phi, settings)
+        something = something or phi is None or bool(transforms.threshold(part, phi, settings.ddof).any())
     require(something, f"threshold: phi must be one that leaves some value of some map, {phi:g} leaves nothing of {name}")
 
 

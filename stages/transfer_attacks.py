@@ -11,10 +11,10 @@ from lib.base.command import command, result, source
 import click
 
 from lib.attacks import transfer
+from lib.attacks.work import Evaluation, first_images
 from lib.base import files, image_file, params
 from lib.base.errors import require
 from lib.evaluation import outcome_file
-from lib.evaluation.work import Evaluation, first_images
 from lib.network import checkpoint, runtime
 
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib import balls
 from lib.attacks.losses import cross_entropy
-from lib.attacks.walk import ascent
+from lib.attacks.pgd import ascent
 from lib.base.image_file import Split, digest
+from lib.network import projections
 
 SIDE, CLASSES = 8, 10
 
@@ -260,5 +260,7 @@ def _attacked(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float) 
     found = images
     for _ in range(5):
         gradient = ascent(model, found, labels, cross_entropy)[0]
-        found = balls.project(found + epsilon / 2 * balls.steepest(gradient, "l2", 1e-12), images, "l2", epsilon, balls.STRICT)
+        found = projections.project(
+            found + epsilon / 2 * projections.steepest(gradient, "l2", 1e-12), images, "l2", epsilon, projections.STRICT
+        )
     return found

@@ -11,10 +11,10 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from lib.base import params
-from lib.columns import NORMS, Column
 from lib.evaluation.threats import threats
 from lib.report import rows
 from lib.report.results import COLUMNS, Evidence, labels
+from lib.statistics.columns import NORMS, Column
 
 ROOT = Path(__file__).parents[1]
 IMAGES = 200

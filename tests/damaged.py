@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from members import Member, typed
 
-from lib import target_file
+from lib.targets import target_file
 
 PAGE = "docs/how-to/when-something-is-wrong.md"
 SET = "data/targets/0/R_smoothgrad.h5"

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from lib import gradient_file, target_file
 from lib.base import environment, image_file, params
 from lib.evaluation import outcome_file, radii
 from lib.evaluation.outcome_file import CLEAN, NORMS, PAPER, REFEREE, Outcomes, Radius, Record
 from lib.evaluation.threats import Norm, threats
-from lib.gradient_file import Gradients
+from lib.gradients import gradient_file
+from lib.gradients.gradient_file import Gradients
 from lib.report import results, rows
 from lib.report.families import permuted_targets, teacher_targets
 from lib.report.results import Evidence
+from lib.targets import target_file
 
 ROOT = Path(__file__).parents[1]
 SIDE, CLASSES, IMAGES = 8, 3, 100

@@ -9,7 +9,7 @@ import study_grid
 from click.testing import CliRunner, Result
 from members import built_once
 
-from lib.network import folders
+from lib.base import checksums
 from lib.report import environments, rows
 from stages import report
 
@@ -39,7 +39,7 @@ def build(folder: Path) -> None:
         for path in (f"models/{seed}/{row}/history.csv" for seed in rows.seeds() for row in rows.rows()):
             Path(path).parent.mkdir(parents=True)
             Path(path).write_text("epoch,first_loss,loss,selected\n1,2.5,0.5,0\n2,0.5,0.5,1\n")
-            folders.seal(Path(path).parent)
+            checksums.seal(Path(path).parent)
         Path("report/figures").mkdir(parents=True)
         for name, text in {"README.md": "mine", "results.csv": "old", "figures/old.png": "stale"}.items():
             (Path("report") / name).write_text(text)

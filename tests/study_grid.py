@@ -1,4 +1,4 @@
-"""Published studies with known answers: tables as `lib/study_table.py` makes them, from formulas instead of networks."""
+"""Published studies with known answers: tables as `lib/studies/study_table.py` makes them, from formulas instead of networks."""
 
 import json
 from collections.abc import Callable

@@ -11,8 +11,8 @@ SHAPE = (400, 1, 28, 28)
 def write_maps(out: Path) -> None:
     import numpy as np  # here, because most stages need none of it
 
-    from lib import target_file
-    from lib.target_file import Header
+    from lib.targets import target_file
+    from lib.targets.target_file import Header
 
     maps = np.random.default_rng().standard_normal(SHAPE, dtype=np.float32)
     target_file.write(out, Header("toy", "0" * 64, out.stem, {}), SHAPE, [maps])

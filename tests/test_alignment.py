@@ -8,9 +8,9 @@ import pytest
 import torch
 from classifiers import grey, random_linear, smooth
 
-from lib import alignment
-from lib.alignment import Plan
 from lib.base.errors import InputError
+from lib.gradients import alignment
+from lib.gradients.alignment import Plan
 from lib.network.batches import Batch
 
 SHAPE = (1, 4, 4)

@@ -13,14 +13,14 @@ from classifiers import grey, half_space, random_linear
 from click.testing import CliRunner
 from torch import nn
 
+from benchmarks import attack_cost, attack_memory
+from benchmarks.attack_cost import Measured, Passes, counted, foolbox_attack, lines, measured, ours
 from lib.attacks.best import Best
 from lib.attacks.search import Settings
+from lib.attacks.work import Work
 from lib.base import image_file, params
-from lib.evaluation.work import Work
 from lib.network import architecture, checkpoint
 from lib.network.batches import Batch
-from tools import attack_cost, attack_memory
-from tools.attack_cost import Measured, Passes, counted, foolbox_attack, lines, measured, ours
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 with warnings.catch_warnings():
@@ -72,17 +72,6 @@ def test_foolbox_finds_the_distance_of_every_image(name, norm, distance):
     plane, work = facing()
     radius = foolbox_attack(nn.Sequential(plane, nn.Tanh()).eval(), work, norm, name, steps=200).radius.numpy()
     assert (radius > distance * (1 - 1e-5)).all() and (radius < 1.02 * distance).all()
-
-
-def test_autoattack_is_asked_at_radii_that_close_in_on_the_distance(monkeypatch):
-    """Instead of AutoAttack's hours, what is exact here: a step of the whole radius across the half-space."""
-    monkeypatch.setattr(attack_cost, "_perturbed", lambda attack, images, labels: images + attack.epsilon)
-    model, work = facing()
-    start = ours(model, work, "linf", PLAN)
-    start.adversarial, start.radius = start.images + 0.4, torch.full((6,), 0.4)
-    radius = attack_cost.autoattack(model, work, "linf", start, count=2).radius
-    assert (radius[:2] > 0.05 * (1 - 1e-5)).all() and (radius[:2] < 0.05 + 0.4 / 2**attack_cost.HALVINGS).all()
-    assert (radius[2:] - 0.4).abs().max() < 1e-6
 
 
 def test_an_attack_is_measured_on_a_model_as_it_is_evaluated_which_comes_back_as_it_was():

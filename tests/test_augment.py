@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lib import refine
+from lib.targets import transforms
 from lib.training.augment import crop_and_flip, thresholded
 
 
@@ -105,10 +105,10 @@ def test_the_memory_layout_of_the_images_does_not_matter():
 @pytest.mark.parametrize("ddof", [0, 1])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_the_threshold_is_that_of_numpy(phi, ddof, layout):
-    """lib.refine.threshold works in float64 on the processor; the maps have a mean of their own and padding of zeros."""
+    """lib.targets.transforms.threshold works in float64 on the processor; the maps have a mean of their own and padding of zeros."""
     maps, _ = crop_and_flip(random_images(40, channels=3) - 0.3, None, seeded(), padding=2)
     found = thresholded(maps.contiguous(memory_format=layout), phi, ddof)
-    assert torch.equal(found, torch.from_numpy(refine.threshold(maps.numpy(), phi, ddof)))
+    assert torch.equal(found, torch.from_numpy(transforms.threshold(maps.numpy(), phi, ddof)))
     assert 0 < (found == 0).float().mean() < 1 or phi == 2.5
 
 

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
-from lib import balls, draws
+from lib.base import per_image_rng
 from lib.base.errors import InputError
+from lib.network import projections
 
 NORMS = ["l2", "linf"]
-RULES = [balls.PAPER, balls.STRICT]
+RULES = [projections.PAPER, projections.STRICT]
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(1, 4), st.integers(1, 4))
 radii = st.floats(0.01, 4.0)
 
@@ -42,11 +43,11 @@ both_rules = pytest.mark.parametrize("rule", RULES, ids=["paper", "strict"])
 @given(pair=pairs(), epsilon=radii)
 def test_a_projected_image_lies_in_the_ball_and_in_the_box_and_stays_there(norm, rule, pair, epsilon):
     images, candidates = map(torch.from_numpy, pair)
-    projected = balls.project(candidates, images, norm, epsilon, rule)
+    projected = projections.project(candidates, images, norm, epsilon, rule)
     assert projected.min() >= 0 and projected.max() <= 1
     beyond = epsilon * rounding(epsilon, norm, images.shape[1:])
     assert (sizes(projected - images, norm) <= epsilon + beyond).all()
-    torch.testing.assert_close(balls.project(projected, images, norm, epsilon, rule), projected, rtol=0, atol=2 * beyond)
+    torch.testing.assert_close(projections.project(projected, images, norm, epsilon, rule), projected, rtol=0, atol=2 * beyond)
 
 
 @both_norms
@@ -55,7 +56,9 @@ def test_a_projected_image_lies_in_the_ball_and_in_the_box_and_stays_there(norm,
 def test_an_image_already_in_ball_and_box_is_left_alone(norm, rule, pair, epsilon):
     images, others = torch.from_numpy(pair[0]), torch.from_numpy(pair[1]).clamp(0, 1)
     diameter = float(sizes(others - images, norm).max()) + epsilon
-    torch.testing.assert_close(balls.project(others, images, norm, diameter, rule), others, rtol=0, atol=torch.finfo(torch.float32).eps)
+    torch.testing.assert_close(
+        projections.project(others, images, norm, diameter, rule), others, rtol=0, atol=torch.finfo(torch.float32).eps
+    )
 
 
 @both_norms
@@ -63,10 +66,10 @@ def test_an_image_already_in_ball_and_box_is_left_alone(norm, rule, pair, epsilo
 def test_no_point_of_the_ball_is_closer_than_the_projection(norm, delta, epsilon, seed):
     """A point p of a convex set is closest to d exactly if <d - p, q - p> <= 0 for every q of the set."""
     outside = torch.from_numpy(delta).double()
-    closest = balls.onto_ball(outside, norm, epsilon)
+    closest = projections.onto_ball(outside, norm, epsilon)
     assert (sizes(closest, norm) <= epsilon * (1 + 1e-12)).all()
-    others = torch.from_numpy(draws.ball(seed, "others", range(len(outside)), outside.shape[1:], norm)).double() * epsilon
-    corners = epsilon * (outside.sign() if norm == "linf" else outside / balls.lengths(outside).clamp_min(1e-300))
+    others = torch.from_numpy(per_image_rng.ball(seed, "others", range(len(outside)), outside.shape[1:], norm)).double() * epsilon
+    corners = epsilon * (outside.sign() if norm == "linf" else outside / projections.lengths(outside).clamp_min(1e-300))
     for point in (others, corners):
         assert (((outside - closest) * (point - closest)).flatten(1).sum(1) <= 1e-6 * epsilon).all()
 
@@ -77,15 +80,15 @@ def test_the_l2_projection_is_the_best_of_a_fine_grid():
     inside = grid[grid.norm(dim=1) <= 0.8]
     outside = torch.tensor([1.3, -0.4], dtype=torch.float64)
     best = inside[(inside - outside).norm(dim=1).argmin()]
-    ours = balls.onto_ball(outside.view(1, 1, 1, 2), "l2", 0.8).flatten()
+    ours = projections.onto_ball(outside.view(1, 1, 1, 2), "l2", 0.8).flatten()
     assert (ours - outside).norm() <= (best - outside).norm() + 1e-12
     assert (ours - best).norm() < 0.02
 
 
 def test_the_order_of_the_two_projections_is_what_distinguishes_the_semantics():
     images, candidate = torch.tensor([[[[1.0, 0.5]]]]), torch.tensor([[[[2.0, 1.5]]]])
-    clamped_first = balls.project(candidate, images, "l2", 0.25, balls.PAPER)
-    ball_first = balls.project(candidate, images, "l2", 0.25, balls.STRICT)
+    clamped_first = projections.project(candidate, images, "l2", 0.25, projections.PAPER)
+    ball_first = projections.project(candidate, images, "l2", 0.25, projections.STRICT)
     torch.testing.assert_close(clamped_first, torch.tensor([[[[1.0, 0.75]]]]))
     torch.testing.assert_close(ball_first, torch.tensor([[[[1.0, 0.5 + 0.25 / 2**0.5]]]]))
 
@@ -94,10 +97,10 @@ def test_the_order_of_the_two_projections_is_what_distinguishes_the_semantics():
 @given(gradient=arrays(-100, 100))
 def test_the_steepest_step_reaches_the_dual_norm_of_the_gradient(norm, gradient):
     gradient = torch.from_numpy(gradient).double()
-    step = balls.steepest(gradient, norm, balls.STRICT.floor)
+    step = projections.steepest(gradient, norm, projections.STRICT.floor)
     gain = (gradient * step).flatten(1).sum(1)
     dual = gradient.flatten(1).norm(dim=1) if norm == "l2" else gradient.abs().flatten(1).sum(1)
-    longest = gradient.flatten(1).norm(dim=1) > balls.STRICT.floor if norm == "l2" else torch.ones(len(gradient), dtype=bool)
+    longest = gradient.flatten(1).norm(dim=1) > projections.STRICT.floor if norm == "l2" else torch.ones(len(gradient), dtype=bool)
     torch.testing.assert_close(gain[longest], dual[longest], rtol=1e-9, atol=0)
     assert (sizes(step, norm) <= 1 + 1e-12).all()
 
@@ -105,9 +108,9 @@ def test_the_steepest_step_reaches_the_dual_norm_of_the_gradient(norm, gradient)
 @pytest.mark.parametrize("size", [1e-37, 1e-30, 1e-22, 1e-10, 1.0, 1e10, 1e30])
 def test_strict_steps_have_unit_length_however_small_or_large_the_gradient(size):
     direction = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(0))
-    step = balls.steepest(direction * size, "l2", balls.STRICT.floor)
-    expected = direction.double() / balls.lengths(direction.double())
-    if size >= balls.STRICT.floor:
+    step = projections.steepest(direction * size, "l2", projections.STRICT.floor)
+    expected = direction.double() / projections.lengths(direction.double())
+    if size >= projections.STRICT.floor:
         torch.testing.assert_close(step.double(), expected, rtol=rounding(1.0, "l2", (2, 8, 8)), atol=0)
     else:
         assert torch.isfinite(step).all() and (sizes(step, "l2") < 1e-4).all()
@@ -116,9 +119,11 @@ def test_strict_steps_have_unit_length_however_small_or_large_the_gradient(size)
 @given(exponent=st.floats(-12, 3), seed=st.integers(0, 1000))
 def test_the_floor_divides_gradients_that_are_shorter_than_it(exponent, seed):
     direction = torch.randn(2, 1, 5, 5, generator=torch.Generator().manual_seed(seed))
-    gradient = (direction / balls.lengths(direction) * 10**exponent).float()
-    exact = gradient.double() / balls.lengths(gradient.double()).clamp_min(1e-6)
-    torch.testing.assert_close(balls.steepest(gradient, "l2", balls.PAPER.floor).double(), exact, rtol=rounding(1.0, "l2", (5, 5)), atol=0)
+    gradient = (direction / projections.lengths(direction) * 10**exponent).float()
+    exact = gradient.double() / projections.lengths(gradient.double()).clamp_min(1e-6)
+    torch.testing.assert_close(
+        projections.steepest(gradient, "l2", projections.PAPER.floor).double(), exact, rtol=rounding(1.0, "l2", (5, 5)), atol=0
+    )
 
 
 @both_norms
@@ -126,35 +131,35 @@ def test_the_floor_divides_gradients_that_are_shorter_than_it(exponent, seed):
 def test_a_zero_gradient_gives_no_step_and_does_not_disturb_its_neighbours(norm, rule):
     gradient = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0)).double()
     gradient[1] = 0
-    step = balls.steepest(gradient, norm, rule.floor)
+    step = projections.steepest(gradient, norm, rule.floor)
     assert not step[1].any()
-    torch.testing.assert_close(step[[0, 2]], balls.steepest(gradient[[0, 2]], norm, rule.floor))
+    torch.testing.assert_close(step[[0, 2]], projections.steepest(gradient[[0, 2]], norm, rule.floor))
     assert torch.isfinite(step).all()
 
 
 def test_lengths_are_those_of_each_image():
     values = torch.tensor([[[[3.0, 4.0]]], [[[0.0, -2.0]]]])
-    assert torch.equal(balls.lengths(values), torch.tensor([5.0, 2.0]).view(2, 1, 1, 1))
+    assert torch.equal(projections.lengths(values), torch.tensor([5.0, 2.0]).view(2, 1, 1, 1))
 
 
 def test_the_papers_l2_starts_lie_on_the_sphere_towards_the_drawn_image():
-    images, unit = grey(20, low=0, high=1).double(), torch.from_numpy(draws.uniform(0, "starts", range(20), (1, 8, 8))).double()
-    start = balls.start(images, "l2", 1.0, balls.PAPER, unit)
-    torch.testing.assert_close(balls.lengths(start - images).flatten(), torch.ones(20, dtype=torch.float64))
-    torch.testing.assert_close(start - images, (unit - images) / balls.lengths(unit - images))
+    images, unit = grey(20, low=0, high=1).double(), torch.from_numpy(per_image_rng.uniform(0, "starts", range(20), (1, 8, 8))).double()
+    start = projections.start(images, "l2", 1.0, projections.PAPER, unit)
+    torch.testing.assert_close(projections.lengths(start - images).flatten(), torch.ones(20, dtype=torch.float64))
+    torch.testing.assert_close(start - images, (unit - images) / projections.lengths(unit - images))
 
 
 def test_the_papers_l2_start_is_the_drawn_image_where_that_is_near():
     images, unit = grey(5), grey(5, seed=2)
-    torch.testing.assert_close(balls.start(images, "l2", 100.0, balls.PAPER, unit), unit)
+    torch.testing.assert_close(projections.start(images, "l2", 100.0, projections.PAPER, unit), unit)
 
 
 def test_strict_starts_are_uniform_in_the_ball():
     shape, count = (1, 2, 3), 2000
-    unit = torch.from_numpy(draws.ball(0, "starts", range(count), shape, "l2"))
+    unit = torch.from_numpy(per_image_rng.ball(0, "starts", range(count), shape, "l2"))
     images = torch.full((count, *shape), 0.5)
-    delta = balls.start(images, "l2", 0.4, balls.STRICT, unit) - images
-    volume = np.sort((balls.lengths(delta).flatten().double().numpy() / 0.4) ** 6)
+    delta = projections.start(images, "l2", 0.4, projections.STRICT, unit) - images
+    volume = np.sort((projections.lengths(delta).flatten().double().numpy() / 0.4) ** 6)
     ranks = np.arange(count) / count
     assert max((volume - ranks).max(), (ranks + 1 / count - volume).max()) < 1.95 / count**0.5  # Kolmogorov-Smirnov, p = 0.001
     assert delta.mean(0).abs().max() < 0.02
@@ -163,9 +168,9 @@ def test_strict_starts_are_uniform_in_the_ball():
 @both_rules
 def test_linf_starts_are_uniform_in_the_cube(rule):
     count = 500
-    unit = torch.from_numpy(draws.ball(0, "starts", range(count), (1, 2, 2), "linf"))
+    unit = torch.from_numpy(per_image_rng.ball(0, "starts", range(count), (1, 2, 2), "linf"))
     images = torch.full((count, 1, 2, 2), 0.5)
-    values = np.sort(((balls.start(images, "linf", 0.3, rule, unit) - images) / 0.6 + 0.5).flatten().double().numpy())
+    values = np.sort(((projections.start(images, "linf", 0.3, rule, unit) - images) / 0.6 + 0.5).flatten().double().numpy())
     ranks = np.arange(len(values)) / len(values)
     assert np.abs(values - ranks).max() < 1.95 / len(values) ** 0.5
 
@@ -175,21 +180,21 @@ def test_linf_starts_are_uniform_in_the_cube(rule):
 def test_starts_stay_in_the_box_and_in_the_ball(norm, rule):
     images = grey(30, low=-0.2, high=1.2).clamp(0, 1)
     box = rule.start == "box" and norm == "l2"
-    unit = draws.uniform(0, "s", range(30), (1, 8, 8)) if box else draws.ball(0, "s", range(30), (1, 8, 8), norm)
-    start = balls.start(images, norm, 0.5, rule, torch.from_numpy(unit))
+    unit = per_image_rng.uniform(0, "s", range(30), (1, 8, 8)) if box else per_image_rng.ball(0, "s", range(30), (1, 8, 8), norm)
+    start = projections.start(images, norm, 0.5, rule, torch.from_numpy(unit))
     assert start.min() >= 0 and start.max() <= 1
     assert (sizes(start - images, norm) <= 0.5 * (1 + rounding(0.5, norm, (1, 8, 8)))).all()
 
 
 def test_the_semantics_are_found_by_name():
-    assert balls.semantics("paper") is balls.PAPER and balls.semantics("strict") is balls.STRICT
-    assert balls.Semantics("box", 1e-6, True, False) == balls.PAPER
+    assert projections.semantics("paper") is projections.PAPER and projections.semantics("strict") is projections.STRICT
+    assert projections.Semantics("box", 1e-6, True, False) == projections.PAPER
     with pytest.raises(InputError, match="semantics must be one of paper, strict, got 'papers'"):
-        balls.semantics("papers")
+        projections.semantics("papers")
 
 
 def test_an_unknown_norm_is_refused():
     with pytest.raises(InputError, match="norm must be 'l2' or 'linf', got 'l1'"):
-        balls.steepest(grey(1), "l1", 1e-6)
+        projections.steepest(grey(1), "l1", 1e-6)
     with pytest.raises(InputError, match="norm must be 'l2' or 'linf', got 'l1'"):
-        balls.onto_ball(grey(1), "l1", 1.0)
+        projections.onto_ball(grey(1), "l1", 1.0)

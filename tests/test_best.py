@@ -7,8 +7,8 @@ from classifiers import grey, half_space, rounding, seen
 from torch import Tensor, nn
 
 from lib.attacks.best import Best, distances
+from lib.attacks.work import Work
 from lib.base.errors import InputError
-from lib.evaluation.work import Work
 from lib.network.batches import Batch
 
 SHAPE = (1, 2, 2)

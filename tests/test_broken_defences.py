@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from lib.attacks import transfer
+from lib.attacks.outcomes import Settings, evaluation, outcomes
+from lib.attacks.work import Evaluation, first_images
 from lib.base import params
 from lib.evaluation.outcome_file import Outcomes
-from lib.evaluation.outcomes import Settings, evaluation, outcomes
 from lib.evaluation.threats import Threat
-from lib.evaluation.work import Evaluation, first_images
 from lib.gate.check import Check
 from lib.gate.checks import checks
 from tests import broken_defences as defences

@@ -12,7 +12,7 @@ from lib.network.architecture import Model, build
 from lib.network.batches import Batch
 from lib.objectives import adversarial, interpretation, jacobian
 from lib.training import loop, steps
-from lib.training.captured import Captured, tensors, untouched
+from lib.training.cuda_graphs import Captured, tensors, untouched
 from lib.training.loop import Plan
 from lib.training.steps import Gradients, split, stepper
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import report_grid
 
-from lib import gradient_file
 from lib.compare.figures import MARKS
-from lib.gradient_file import Gradients
+from lib.gradients import gradient_file
+from lib.gradients.gradient_file import Gradients
 from lib.report import drawing, network_figures, networks, vega
 from lib.report.charts import looks, security
 from lib.report.families import FAMILIES, NAMES

@@ -13,10 +13,10 @@ from compare_project import IMAGES, compared, stands, write
 from dvc.repo import Repo
 from project import run
 
-from lib import crossed
-from lib.columns import Column
 from lib.compare.differences import change
 from lib.compare.scores import Scores
+from lib.statistics import crossed
+from lib.statistics.columns import Column
 
 CELL = ("JR", Column("strict", "search", "linf", 0.2))
 

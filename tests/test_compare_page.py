@@ -16,7 +16,7 @@ from project import run
 from lib.compare import gradients
 from lib.compare.looks import looks
 from lib.report.charts.looks import DARK_CARD, LIGHT_CARD
-from lib.statistics import wilson
+from lib.statistics.intervals import wilson
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import pytest
 import study_grid
 from claim_grid import LEAD, make, spread
 
-from lib import crossed
 from lib.report import contrasts, published_folder
 from lib.report.charts import forest
 from lib.report.contrasts import Compared
 from lib.report.rows import Row, rows
 from lib.report.verdicts import CANNOT_TELL, CONTRADICTED, SUPPORTED
+from lib.statistics import crossed
 
 ASKED = [
     ("IR(R,SmG)", "IR(R,perm,SmG)"),

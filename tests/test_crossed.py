@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from lib import crossed
 from lib.base.errors import InputError
+from lib.statistics import crossed
 
 TRIALS = 2000  # one standard error of a coverage of 95 % is 0.5 points
 # Standard deviations of seeds, images and the rest, as shares of the mean.

@@ -15,11 +15,11 @@ from project import ROOT
 
 from lib.base import image_file
 from lib.base.errors import InputError
-from lib.datasets import SOURCES, Data, available, prepare, split_rows
-from lib.readers.cifar10 import FILES
-from lib.readers.division import choose_rows, class_shares, interleave
-from lib.readers.mnist import mnist5k
-from lib.readers.source import Available, Source
+from lib.images.cifar10 import FILES
+from lib.images.datasets import SOURCES, Data, available, prepare, split_rows
+from lib.images.division import choose_rows, class_shares, interleave
+from lib.images.mnist import mnist5k
+from lib.images.source import Available, Source
 
 DATA = Data("mnist5k", None, None, train=60, validation=20, test=40, seed=0)
 class_sizes = st.lists(st.integers(1, 40), min_size=2, max_size=8)
@@ -288,6 +288,6 @@ def test_of_files_that_are_not_there_nothing_is_said(tmp_path, dataset):
 
 
 def test_importing_datasets_is_quick_because_it_imports_nothing_large():
-    code = "import sys, lib.datasets; print(*{name.partition('.')[0] for name in sys.modules})"
+    code = "import sys, lib.images.datasets; print(*{name.partition('.')[0] for name in sys.modules})"
     imported = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert "numpy" in imported and not {"scipy", "torch", "torchvision", "PIL", "h5py", "mlxtend"} & set(imported)

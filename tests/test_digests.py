@@ -11,13 +11,14 @@ import test_checkpoint
 import test_files
 import torch
 
-from lib import gradient_file, target_file
-from lib.base import image_file
+from lib.base import checksums, image_file
 from lib.base.errors import InputError
 from lib.evaluation import outcome_file, parts
-from lib.network import checkpoint, folders
+from lib.gradients import gradient_file
+from lib.network import checkpoint
 from lib.studies import measure_file
 from lib.studies.measure_file import Measures
+from lib.targets import target_file
 from lib.training import resume
 
 FLIPS = 30
@@ -84,7 +85,7 @@ KINDS = {
     "weights": model("weights.safetensors"),
     "description": model("model.json"),
     "history": model("history.csv"),
-    "sums": model(folders.SUMS, all_bytes=False),
+    "sums": model(checksums.SUMS, all_bytes=False),
     "training state": Kind(write_state, read_state, ".resume/R.safetensors", all_bytes=False),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -15,13 +15,13 @@ from project import SHIPPED
 from ruamel.yaml import YAML
 from torch import Tensor, nn
 
-from lib import target_file
 from lib.base import image_file, params
 from lib.base.errors import InputError
 from lib.network import architecture, checkpoint
 from lib.network.architecture import Model
 from lib.network.batches import Batch
 from lib.objectives import adversarial, distillation, interpretation
+from lib.targets import target_file
 from lib.training.objective import additive
 
 SHAPE = (1, 4, 4)

@@ -23,14 +23,14 @@ from project import ROOT
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lib import target_file
 from lib.base import image_file
 from lib.base.errors import InputError
 from lib.network import processes
 from lib.network.architecture import Model, build
 from lib.network.batches import Batch
 from lib.objectives import adversarial, distillation, interpretation, jacobian
-from lib.training import launch, loop, recipe, steps, together
+from lib.targets import target_file
+from lib.training import distributed, launch, loop, recipe, steps
 from stages import train_ir
 
 SHAPE, CLASSES = (2, 8, 8), 4
@@ -114,7 +114,7 @@ def without_second_order() -> None:
 
 BROKEN = {  # what is done wrong, and a case in which it matters
     "equal weights": ((processes.Share, "weight", 0.5), ("standard", "cnn", 5)),
-    "statistics of half a batch": ((together, "shared", lambda model: model), ("standard", "wide_resnet", 4)),
+    "statistics of half a batch": ((distributed, "shared", lambda model: model), ("standard", "wide_resnet", 4)),
     "a norm of half a batch": ((processes, "norm", Tensor.norm), ("IR, batch", "cnn", 4)),
     "a sum of half a batch": ((processes, "summed", lambda values: values), ("JR, batch", "cnn", 4)),
     "a mean of half a batch": ((processes, "weight", lambda: 1.0), ("AT, paper, train mode", "faint cnn", 4)),

@@ -19,7 +19,7 @@ from project import ROOT, run
 from torch import nn
 
 from lib.attacks.best import distances
-from lib.evaluation.work import Work
+from lib.attacks.work import Work
 from lib.network.batches import Batch
 
 SHELL = {"cd", "cp", "export", "git", "mkdir", "python3", "ray", "sbatch", "source", "uv", "wait"}
@@ -169,7 +169,7 @@ def test_the_saliency_method_of_the_tutorial_averages_over_neighbours() -> None:
 
 
 def test_the_attack_of_the_tutorial_fools_where_one_step_reaches_the_boundary() -> None:
-    suite = shown(TUTORIAL, "lib/suites/one_step.py")
+    suite = shown(TUTORIAL, "lib/own_attacks/one_step.py")
     work = Work(Batch(torch.full((3, 1, 4, 4), 0.6), torch.ones(3, dtype=torch.int64)), np.arange(3), 2)
     settings = suite.Settings("margin", {"l2": 2.0, "linf": 0.4}, 12)
     for norm, distance in (("linf", 0.1), ("l2", 0.4)):

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from lib import draws
+from lib.base import per_image_rng
 
 SHAPE = (2, 3, 3)
 MAKERS = {
-    "normal": draws.normal,
-    "uniform": draws.uniform,
-    "l2 ball": lambda *place: draws.ball(*place, "l2"),
-    "linf ball": lambda *place: draws.ball(*place, "linf"),
+    "normal": per_image_rng.normal,
+    "uniform": per_image_rng.uniform,
+    "l2 ball": lambda *place: per_image_rng.ball(*place, "l2"),
+    "linf ball": lambda *place: per_image_rng.ball(*place, "linf"),
 }
 every_maker = pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS))
 
@@ -45,32 +45,32 @@ def test_seed_stream_and_row_each_change_every_number(make):
 
 
 def test_streams_seeds_and_rows_are_not_shifted_copies_of_each_other():
-    rows = [draws.normal(seed, stream, [row], (1000,))[0] for seed in (0, 1) for stream in ("a", "b") for row in (0, 1)]
+    rows = [per_image_rng.normal(seed, stream, [row], (1000,))[0] for seed in (0, 1) for stream in ("a", "b") for row in (0, 1)]
     correlation = np.corrcoef(np.stack(rows)) - np.eye(8)
     assert np.abs(correlation).max() < 4 / 1000**0.5
 
 
 def test_drawing_leaves_the_global_random_state_alone():
     before = np.random.get_state()[1].copy()
-    draws.ball(0, "noise", range(3), SHAPE, "l2")
+    per_image_rng.ball(0, "noise", range(3), SHAPE, "l2")
     assert np.array_equal(np.random.get_state()[1], before)
 
 
 def test_normal_numbers_are_standard_normal():
-    values = np.sort(draws.normal(0, "noise", range(40), (1, 10, 10)).ravel())
+    values = np.sort(per_image_rng.normal(0, "noise", range(40), (1, 10, 10)).ravel())
     assert abs(values.mean()) < 4 / 4000**0.5 and abs(values.std() - 1) < 0.05
     assert abs((np.abs(values) < 1).mean() - 0.6827) < 0.03
 
 
 def test_uniform_numbers_are_uniform_in_the_unit_interval():
-    values = draws.uniform(0, "noise", range(40), (1, 10, 10))
+    values = per_image_rng.uniform(0, "noise", range(40), (1, 10, 10))
     assert values.min() >= 0 and values.max() < 1
     assert distance_from_uniform(values) < 1.95
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 2), (1, 2, 3), (3, 8, 8)])
 def test_points_of_the_l2_ball_are_uniform_by_volume_and_direction(shape):
-    points = draws.ball(0, "starts", range(1500), shape, "l2").reshape(1500, -1).astype(np.float64)
+    points = per_image_rng.ball(0, "starts", range(1500), shape, "l2").reshape(1500, -1).astype(np.float64)
     size = points.shape[1]
     radius = np.linalg.norm(points, axis=1)
     assert radius.max() <= 1 + 1e-6
@@ -81,13 +81,13 @@ def test_points_of_the_l2_ball_are_uniform_by_volume_and_direction(shape):
 
 
 def test_the_radius_of_an_l2_point_is_independent_of_its_direction():
-    points = draws.ball(0, "starts", range(1500), (1, 1, 2), "l2").reshape(1500, 2)
+    points = per_image_rng.ball(0, "starts", range(1500), (1, 1, 2), "l2").reshape(1500, 2)
     radius = np.linalg.norm(points, axis=1)
     assert abs(np.corrcoef(radius, np.abs(points[:, 0]) / radius)[0, 1]) < 4 / 1500**0.5
 
 
 def test_points_of_the_linf_ball_are_uniform_in_the_cube():
-    points = draws.ball(0, "starts", range(200), (1, 4, 4), "linf")
+    points = per_image_rng.ball(0, "starts", range(200), (1, 4, 4), "linf")
     assert points.min() < -0.99 and points.max() > 0.99 and np.abs(points).max() <= 1
     assert distance_from_uniform((points + 1) / 2) < 1.95
 
@@ -95,6 +95,6 @@ def test_points_of_the_linf_ball_are_uniform_in_the_cube():
 def test_the_numbers_are_those_that_were_written_down_once():
     """Maps and outcomes made earlier stay reproducible, whatever changes in numpy or here."""
     near = {"rtol": 1e-6}
-    np.testing.assert_allclose(draws.normal(0, "smoothgrad", [17], (1, 1, 2)).ravel(), [-0.8548701, 0.8149049], **near)
-    np.testing.assert_allclose(draws.uniform(0, "pgd", [17], (1, 1, 2)).ravel(), [0.37079662, 0.85605437], **near)
-    np.testing.assert_allclose(draws.ball(0, "pgd", [17], (1, 1, 2), "l2").ravel(), [-0.44817445, -0.74926764], **near)
+    np.testing.assert_allclose(per_image_rng.normal(0, "smoothgrad", [17], (1, 1, 2)).ravel(), [-0.8548701, 0.8149049], **near)
+    np.testing.assert_allclose(per_image_rng.uniform(0, "pgd", [17], (1, 1, 2)).ravel(), [0.37079662, 0.85605437], **near)
+    np.testing.assert_allclose(per_image_rng.ball(0, "pgd", [17], (1, 1, 2), "l2").ravel(), [-0.44817445, -0.74926764], **near)

@@ -16,9 +16,8 @@ from dvc_render.vega import VegaRenderer
 from project import ROOT, SHIPPED, copy, edited, shrink
 from ruamel.yaml import YAML
 
-from lib.base import params
+from lib.base import checksums, params
 from lib.base.errors import InputError
-from lib.network import folders
 from lib.report import training
 from tools import plots
 
@@ -45,7 +44,7 @@ def write_histories(terms: dict[str, list[str]], seeds: tuple[int, ...] = (0,)) 
                 for epoch in EPOCHS
             ]
             pd.DataFrame(lines).to_csv(folder / "history.csv", index=False)
-            folders.seal(folder)
+            checksums.seal(folder)
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ def test_without_models_there_are_columns_only_and_a_missing_history_is_named(hi
     with pytest.raises(InputError, match="expected the history of a training at models/7/JR/history.csv, found nothing there"):
         training.frame(Path("models"))
     Path("models/7/JR/history.csv").write_text("what,is,this\n1,2,3\n")
-    folders.seal(Path("models/7/JR"))
+    checksums.seal(Path("models/7/JR"))
     with pytest.raises(InputError, match="lacks the columns epoch, first_loss, loss, selected"):
         training.frame(Path("models"))
 

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lib import crossed
 from lib.base.errors import InputError
 from lib.report import effects, regression
 from lib.report.effects import Effect, changes, effect
+from lib.statistics import crossed
 
 
 def table(**variants: dict) -> pd.DataFrame:

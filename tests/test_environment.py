@@ -249,7 +249,7 @@ def test_another_commit_makes_the_same_bytes_and_another_record(tmp_path, monkey
     call("git init -q", tmp_path)
     made = []
     for text in ("", "# another commit\n"):
-        with Path("lib/alignment.py").open("a") as file:
+        with Path("lib/gradients/alignment.py").open("a") as file:
             file.write(text)
         head = commit(tmp_path)
         records = ["--records", "results/environments"]

@@ -19,16 +19,17 @@ from ruamel.yaml import YAML
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from lib.attacks import outcomes
+from lib.attacks.work import Evaluation
 from lib.base import image_file, params
 from lib.base.errors import InputError
-from lib.evaluation import outcome_file, outcomes
+from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes
 from lib.evaluation.threats import threats
-from lib.evaluation.work import Evaluation
 from lib.gate.rules import RULES
 from lib.network import architecture, checkpoint
-from lib.outside import images as any_images
-from lib.outside import model as any_model
+from lib.sharing.foreign_models import images as any_images
+from lib.sharing.foreign_models import model as any_model
 from tools.evaluate import main
 
 SHAPE, CLASSES, COUNT = (3, 4, 4), 4, 24

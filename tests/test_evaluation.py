@@ -8,15 +8,15 @@ import torch
 from classifiers import Flat, Linear, random_linear, seen, smooth
 from torch import Tensor, nn
 
-from lib.attacks import paper, probes, referee, search
+from lib.attacks import outcomes as evaluation
+from lib.attacks import own, paper, probes, referee, search
+from lib.attacks.outcomes import Asked
+from lib.attacks.work import Evaluation, Work, scattered
 from lib.base.errors import InputError
 from lib.base.image_file import Split, digest
-from lib.evaluation import outcomes as evaluation
-from lib.evaluation import own, radii
+from lib.evaluation import radii
 from lib.evaluation.outcome_file import NORMS, Outcomes, Radius, Record
-from lib.evaluation.outcomes import Asked
 from lib.evaluation.threats import Threat
-from lib.evaluation.work import Evaluation, Work, scattered
 from lib.network.batches import Batch
 
 SHAPE = (1, 6, 6)
@@ -233,7 +233,7 @@ def test_a_model_without_gradients_has_no_radius_where_nothing_was_found_and_tha
 
 @pytest.mark.parametrize("name", ["deepfool", "../pgd", "", "pgd.py"])
 def test_an_unknown_attack_is_refused(name):
-    with pytest.raises(InputError, match="attack must be a file in lib/suites"):
+    with pytest.raises(InputError, match="attack must be a file in lib/own_attacks"):
         own.suite(name)
 
 

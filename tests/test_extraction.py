@@ -12,12 +12,13 @@ from classifiers import half_space
 from click.testing import CliRunner, Result
 from project import SHIPPED, edited
 
-from lib import shards, target_file, teachers
 from lib.base import image_file
 from lib.base.errors import InputError
 from lib.base.image_file import Split
 from lib.network import architecture, checkpoint
 from lib.network.architecture import Model
+from lib.targets import target_file
+from lib.targets.extraction import shards, teachers
 from stages import extract_saliency
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (57, 1, 28, 28), dtype=np.uint8)

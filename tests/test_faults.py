@@ -29,7 +29,7 @@ from lib.base import environment, errors, files, git, h5
 from lib.base.command import Command, command, result
 from lib.base.errors import InputError
 from lib.parallel import run as parallel
-from lib.store import place
+from lib.sharing import remote_store
 from tools import plots, preset, publish, scale, targets
 
 CODE = [path for name in ("lib", "stages", "tools") for path in sorted((ROOT / name).rglob("*.py"))]
@@ -370,7 +370,7 @@ def test_dvc_is_not_asked_in_a_repository_of_another_owner(of_another: Path, mon
     monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=of_another, check=True)
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-    with pytest.raises(InputError, match="dubious ownership"), place.project(of_another):
+    with pytest.raises(InputError, match="dubious ownership"), remote_store.project(of_another):
         pass
 
 

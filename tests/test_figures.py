@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from lib import target_file
 from lib.base import image_file, params
 from lib.base.errors import InputError
 from lib.report import curve_figures, drawing, families, figures, galleries
+from lib.targets import target_file
 
 
 @pytest.fixture

@@ -14,13 +14,14 @@ import h5py
 import numpy as np
 import pytest
 
-from lib import gradient_file, target_file
 from lib.base import h5, image_file
 from lib.base.errors import InputError
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Radius, Record
-from lib.gradient_file import Gradients
-from lib.target_file import Header
+from lib.gradients import gradient_file
+from lib.gradients.gradient_file import Gradients
+from lib.targets import target_file
+from lib.targets.target_file import Header
 
 SHAPE = (2, 3, 3)
 random = np.random.default_rng(0)
@@ -433,6 +434,6 @@ def test_maps_that_do_not_add_up_to_the_announced_shape_are_refused(tmp_path, ch
 def test_files_and_parameters_can_be_read_without_torch():
     """Its import takes seconds, and the report needs none of it."""
     modules = "lib.base.h5, lib.base.image_file, lib.base.params, lib.evaluation.threats, lib.evaluation.outcome_file"
-    modules += ", lib.target_file, lib.gradient_file, lib.gate, lib.refine, lib.presets"
+    modules += ", lib.targets.target_file, lib.gradients.gradient_file, lib.gate, lib.targets.transforms, lib.studies.presets"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -13,10 +13,10 @@ from PIL import Image
 
 from lib.base import image_file
 from lib.base.errors import InputError
-from lib.datasets import Data, Prepared, available, prepare
-from lib.outside import images
-from lib.readers import pictures
-from lib.readers.imagefolder import imagefolder
+from lib.images import pictures
+from lib.images.datasets import Data, Prepared, available, prepare
+from lib.images.imagefolder import imagefolder
+from lib.sharing.foreign_models import images
 from stages.prepare_data import main
 
 CLASSES = ("cat", "dog")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from lib import lineage
+from lib.parallel import lineage
 
 NOW = {"params.yaml": {"data": {"seed": 0}, "ir": {"A": {"lambda_d": 3.0}, "B": {"lambda_d": 3.0}}, "report": {"rows": [1, 2]}}}
 

@@ -9,11 +9,11 @@ from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 from scipy import stats
 
-from lib import draws, target_file
-from lib.base import params
+from lib.base import params, per_image_rng
 from lib.base.errors import InputError
-from lib.nulls import blocks, blur, phase, sign
-from lib.target_file import Header
+from lib.targets import target_file
+from lib.targets.controls import blocks, blur, phase, sign
+from lib.targets.target_file import Header
 
 NULLS = {
     "blocks": (blocks, blocks.Settings(2)),
@@ -28,7 +28,7 @@ both_parities = pytest.mark.parametrize("shape", [(2, 6, 6), (1, 5, 7), (3, 4, 5
 
 
 def maps(count: int = 6, shape: tuple[int, ...] = (2, 6, 6)) -> np.ndarray:
-    return draws.normal(7, "maps", range(count), shape) + 0.3
+    return per_image_rng.normal(7, "maps", range(count), shape) + 0.3
 
 
 def changed(name: str, values: np.ndarray, rows=None, seed: int = 0) -> np.ndarray:
@@ -257,7 +257,7 @@ def test_what_is_disturbed_already_is_refused(project):
 
 
 def test_an_unknown_null_and_a_block_that_does_not_fit_are_refused(project):
-    assert disturb("shift").output == "Error: null must be a file in lib/nulls, got 'shift'\n"
+    assert disturb("shift").output == "Error: null must be a file in lib/targets/controls, got 'shift'\n"
     with params.changed({"nulls.blocks.size": 4}):
         result = disturb("blocks")
     assert result.output == "Error: block size must divide the height and width of the maps, got 4 for maps of 6x6\n"

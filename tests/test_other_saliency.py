@@ -12,12 +12,13 @@ import torch
 from classifiers import Linear, Quadratic, grey, random_linear, seen, smooth
 from torch import Tensor, nn
 
-from lib import draws, extraction
+from lib.base import per_image_rng
 from lib.base.errors import InputError
 from lib.network import architecture
 from lib.network.architecture import Model
 from lib.network.batches import Batch
 from lib.saliency import gradient_times_input, guided_backprop, integrated_gradients, vargrad
+from lib.targets.extraction import saliency_maps
 
 SHAPE = (1, 4, 4)
 LABELS = torch.tensor([1, 0, 2, 2, 1])
@@ -31,7 +32,7 @@ every_method = pytest.mark.parametrize("name", METHODS)
 
 
 def maps(name: str, model: nn.Module, images: Tensor, settings=None, labels: Tensor = LABELS, rows=range(5)) -> Tensor:
-    return extraction.method(name).maps(model, images, labels, settings or METHODS[name], extraction.noise_of(images, rows, 0))
+    return saliency_maps.method(name).maps(model, images, labels, settings or METHODS[name], saliency_maps.noise_of(images, rows, 0))
 
 
 def quadratic() -> Quadratic:
@@ -60,10 +61,10 @@ def label_logit(model: nn.Module, images: Tensor) -> Tensor:
 @every_method
 def test_the_chunk_size_changes_nothing(name):
     model, data = relu().double(), Batch(grey(5, SHAPE).double(), LABELS)
-    whole = next(extraction.chunks(model, data, extraction.method(name), METHODS[name], 0, 100))
+    whole = next(saliency_maps.chunks(model, data, saliency_maps.method(name), METHODS[name], 0, 100))
     assert whole.shape == (5, *SHAPE) and whole.dtype == np.float64 and whole.std() > 1e-4
     for size in (1, 3):
-        parts = list(extraction.chunks(model, data, extraction.method(name), METHODS[name], 0, size))
+        parts = list(saliency_maps.chunks(model, data, saliency_maps.method(name), METHODS[name], 0, size))
         np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-9)
 
 
@@ -71,7 +72,7 @@ def test_the_chunk_size_changes_nothing(name):
 def test_the_model_comes_back_as_it_was_without_hooks_gradients_or_warnings(name):
     model, images = relu().double().requires_grad_(True).train(), grey(5, SHAPE).double()
     state = torch.get_rng_state()
-    list(extraction.chunks(model, Batch(images, LABELS), extraction.method(name), METHODS[name], 0, 2))
+    list(saliency_maps.chunks(model, Batch(images, LABELS), saliency_maps.method(name), METHODS[name], 0, 2))
     for module in model.modules():
         hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
         assert module.training and not any(hooks)
@@ -98,7 +99,7 @@ def test_the_architectures_of_the_paper_can_be_explained(name):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = architecture.build(settings, (3, 8, 8), 3)
-        (found,) = extraction.chunks(model, Batch(grey(5, (3, 8, 8)), LABELS), extraction.method(name), METHODS[name], 0, 5)
+        (found,) = saliency_maps.chunks(model, Batch(grey(5, (3, 8, 8)), LABELS), saliency_maps.method(name), METHODS[name], 0, 5)
         assert found.dtype == np.float32 and np.isfinite(found).all() and (found.std((1, 2, 3)) > 0).all()
 
 
@@ -143,7 +144,7 @@ def test_a_linear_model_has_no_variance():
 
 def test_a_quadratic_model_has_the_variance_of_its_curvature_times_the_noise():
     model, images, settings = quadratic(), grey(5, SHAPE).double(), vargrad.Settings(8, 0.15)
-    noise = torch.from_numpy(draws.normal(0, "saliency", range(5), (8, 16))).double()
+    noise = torch.from_numpy(per_image_rng.normal(0, "saliency", range(5), (8, 16))).double()
     moved = 0.15 * torch.einsum("nij,nsj->nsi", model.curvature[LABELS], noise)
     torch.testing.assert_close(maps("vargrad", model, images, settings).flatten(1), moved.var(1, correction=0).detach())
 

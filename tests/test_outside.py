@@ -10,10 +10,10 @@ from classifiers import random_linear
 from torch import Tensor, nn
 
 from lib.attacks.losses import cross_entropy
-from lib.attacks.walk import ascent
+from lib.attacks.pgd import ascent
 from lib.base.errors import InputError
 from lib.base.image_file import Split
-from lib.outside import factory, model, weights
+from lib.sharing.foreign_models import factory, model, weights
 
 CLASSES = 4
 
@@ -179,4 +179,4 @@ def test_a_lib_of_their_own_is_imported_and_ours_is_back_afterwards(folder):
     Path("lib/nets.py").write_text("from torch import nn\nmake = lambda: nn.Flatten()\n")
     Path("theirs.py").write_text("import lib.nets\ndef make():\n    from lib.nets import make\n    return make()\n")
     assert isinstance(factory.made("theirs:make"), nn.Flatten)
-    assert sys.modules["lib.outside.factory"] is factory and "lib.nets" not in sys.modules
+    assert sys.modules["lib.sharing.foreign_models.factory"] is factory and "lib.nets" not in sys.modules

@@ -9,13 +9,14 @@ import torch
 from classifiers import Band, Flat, Linear, Scaled, grey, half_space, random_linear, rounding, seen, smooth
 from torch import Tensor, nn
 
-from lib import balls, draws
-from lib.attacks import paper, walk
+from lib.attacks import paper, pgd
 from lib.attacks.best import Best
 from lib.attacks.losses import margin
+from lib.attacks.work import Work
+from lib.base import per_image_rng
 from lib.base.errors import InputError
 from lib.evaluation.threats import Threat
-from lib.evaluation.work import Work
+from lib.network import projections
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating
 
@@ -26,7 +27,7 @@ both_norms = pytest.mark.parametrize("norm", NORMS)
 
 
 def attack(model: nn.Module, images: Tensor, labels: Tensor, threats: list[Threat], rows=None, **changes):
-    """The records of one batch, with the model prepared as lib/evaluation/outcomes.py prepares it."""
+    """The records of one batch, with the model prepared as lib/attacks/outcomes.py prepares it."""
     settings = paper.Settings(**{"seed": 0, "steps": 20, "runs": 1, "batch_size": 50, **changes})
     with evaluating(model):
         return paper.paper(model, work(images, labels, rows), threats, settings)
@@ -401,8 +402,8 @@ def test_images_weights_and_random_states_are_left_as_they_were():
 
 def test_starts_come_from_the_draws_of_their_rows():
     images, threat = torch.full((2, *SHAPE), 0.5), Threat("l2", 0.25, 0.1)
-    found = walk.start(work(images, torch.zeros(2), np.array([4, 9])), threat, balls.STRICT, 7, "stream")
-    unit = draws.ball(7, "stream l2 0.25", [4, 9], SHAPE, "l2")
+    found = pgd.start(work(images, torch.zeros(2), np.array([4, 9])), threat, projections.STRICT, 7, "stream")
+    unit = per_image_rng.ball(7, "stream l2 0.25", [4, 9], SHAPE, "l2")
     torch.testing.assert_close(found, images + 0.25 * torch.from_numpy(unit))
 
 

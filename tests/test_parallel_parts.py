@@ -15,15 +15,16 @@ from ray import exceptions
 from rich.console import Console
 from toy_pipeline import STAGES, copied, finished, toy
 
+from benchmarks import parallel_cost
 from lib.base.errors import InputError
-from lib.parallel import busy, engine, lockfile, run
-from lib.parallel.board import Board
+from lib.parallel import dvc_patches, engine, lockfile, run
 from lib.parallel.plan import Step, plan
 from lib.parallel.resources import GIB, Resources, Table
-from lib.parallel.turn import only_run
+from lib.parallel.run_lock import only_run
+from lib.parallel.run_state import Board
 from lib.parallel.view import Lines, headline, picture
 from lib.parallel.worker import Outcome
-from tools import parallel, parallel_cost
+from tools import parallel
 
 
 def board(*names: str) -> Board:
@@ -181,7 +182,7 @@ def test_a_bad_table_is_refused_in_one_sentence(text: str, sentence: str, tmp_pa
 
 
 def test_busy_files_are_waited_for_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(busy.time, "sleep", lambda _: None)
+    monkeypatch.setattr(dvc_patches.time, "sleep", lambda _: None)
     told = iter([LockError("a is busy"), LockError("a is busy"), None])
 
     def find() -> int:
@@ -190,22 +191,22 @@ def test_busy_files_are_waited_for_but_not_for_ever(monkeypatch: pytest.MonkeyPa
             raise error
         return 7
 
-    assert busy.patiently(find) == 7
+    assert dvc_patches.patiently(find) == 7
 
     def never() -> None:
         raise LockError("b is busy,\n it is blocked")
 
     with pytest.raises(InputError, match="gave up after 0 s: b is busy, it is blocked"):
-        busy.patiently(never, seconds=0)
+        dvc_patches.patiently(never, seconds=0)
 
 
 def test_a_process_that_nobody_noticed_the_end_of_is_dead() -> None:
     with subprocess.Popen(["true"]) as process:
         end = time.monotonic() + 10
-        while busy.lives(process.pid):
+        while dvc_patches.lives(process.pid):
             assert time.monotonic() < end
         assert psutil.pid_exists(process.pid)
-    assert busy.lives(os.getpid()) and not busy.lives(process.pid)
+    assert dvc_patches.lives(os.getpid()) and not dvc_patches.lives(process.pid)
 
 
 def test_a_second_run_is_told_of_the_first(tmp_path: Path) -> None:

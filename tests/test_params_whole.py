@@ -16,9 +16,10 @@ from click.testing import CliRunner
 from project import ROOT, copy
 from ruamel.yaml import YAML
 
-from lib import datasets, presets
 from lib.base import params
+from lib.images import datasets
 from lib.settings import check
+from lib.studies import presets
 from stages import check_params
 from tools import parallel
 
@@ -95,7 +96,7 @@ EDITS: list[tuple[dict[str, Any], str]] = [
     ({"threats.table.1.epsilon": 0.2}, r"threats.table must have every radius once, got linf 0.2 more than once"),
     ({"attacks": {}}, r"attacks lacks the key search"),
     ({"attacks.deepfool": {}}, r"attacks has unknown keys deepfool; known are search, paper, referee, probes"),
-    ({"own_attacks.deepfool": {}}, r"own_attacks.deepfool: attack must be a file in lib/suites, got 'deepfool'"),
+    ({"own_attacks.deepfool": {}}, r"own_attacks.deepfool: attack must be a file in lib/own_attacks, got 'deepfool'"),
     ({"saliency.methods.rough": {}}, r"saliency.methods.rough: saliency method must be a file in lib/saliency, got 'rough'"),
     ({"preset": "papre"}, r"preset must be one of paper, strict, got 'papre'"),
     # Numbers that must fit together, and what the data allow
@@ -232,7 +233,7 @@ VARIANT = {"group": "a", "label": "b", "stage": "train_ir", "row": "R_simple"}
     [
         ({"change": {"training.epoch": 3}}, "training has unknown keys epoch"),
         ({"student": {"model.activation": "tanh"}}, "model.activation must be one of 'relu'"),
-        ({"change": {"nulls.noise": {}}}, "nulls.noise: null must be a file in lib/nulls, got 'noise'"),
+        ({"change": {"nulls.noise": {}}}, "nulls.noise: null must be a file in lib/targets/controls, got 'noise'"),
         ({"row": "R_simpel"}, "ir has no key 'R_simpel'"),
         ({"scale": ["ir.R_simple.lambda"]}, "ir.R_simple has no key 'lambda'"),
     ],

@@ -13,12 +13,13 @@ import pytest
 import report_grid
 from PIL import Image
 
-from lib import gradient_file, target_file
 from lib.base import image_file, params
 from lib.base.errors import InputError
 from lib.base.image_file import Split
+from lib.gradients import gradient_file
 from lib.report import picker, pixels, rows
 from lib.report.results import Evidence
+from lib.targets import target_file
 
 # The ends and the middle of ColorBrewer's RdBu with eleven classes.
 BLUE, MIDDLE, RED = (5, 48, 97), (247, 247, 247), (103, 0, 31)

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def one_of_each() -> list[str]:
     """The first instance of every kind of stage and, where one choice is one file, of every choice."""
     chosen: dict[tuple, str] = {}
     for name, stage in stages().items():
-        choices = [path for path in listed(stage) if any(part in path for part in ("saliency/", "suites/", "objectives/"))]
+        choices = [path for path in listed(stage) if any(part in path for part in ("saliency/", "own_attacks/", "objectives/"))]
         chosen.setdefault((name.partition("@")[0], *choices), name)
     return list(chosen.values())
 
@@ -75,7 +76,7 @@ def imported(file: Path) -> tuple[str, ...]:
 
 def families(source: str) -> set[str]:
     """Folders out of which a file is chosen by name: `choice("lib.saliency", name, ...)`, `partial(chosen, "lib.saliency", ...)`."""
-    return set(re.findall(r"cho(?:ice\(|sen, )\"(lib\.\w+)\", ", source))
+    return set(re.findall(r"cho(?:ice\(|sen, )\"(lib[.\w]+)\", ", source))
 
 
 def found_by_name(family: str, stage: PipelineStage) -> list[str]:
@@ -105,14 +106,25 @@ def leaves(node: object, path: tuple = ()) -> Iterable[tuple[tuple, object]]:
 
 @pytest.mark.parametrize("name", one_of_each())
 def test_a_stage_lists_exactly_the_code_that_it_imports(name: str) -> None:
-    """Of lib/attacks and lib/evaluation, which suites and tools share, an instance may list more than it imports, of the folder lib/network
-    what another instance of its stage imports, and the check, which takes half a second and never has anything rerun, all of lib."""
+    """Of the rooms that many stages share an instance may list more than it imports, and the check, which takes half a second and never has
+    anything rerun, all of lib."""
     needed, found = closure(stages()[name]), set(listed(stages()[name]))
     assert needed <= found
-    kin = [closure(stages()[other]) for other in one_of_each() if other.partition("@")[0] == name.partition("@")[0]]
-    of_kin = {file for files in kin for file in files if file.startswith("lib/network/")}
-    shared = ("lib/attacks/", "lib/evaluation/", *(("lib/",) if name == CHECK else ()))
-    assert all(file.startswith(shared) for file in found - needed - of_kin)
+    shared = ("lib/base/", "lib/network/", "lib/evaluation/", "lib/attacks/", *(("lib/",) if name == CHECK else ()))
+    assert all(file.startswith(shared) for file in found - needed)
+
+
+def test_no_import_climbs_from_one_room_of_lib_to_another_and_back() -> None:
+    rooms: dict[str, set[str]] = {}
+    for file in ROOT.glob("lib/*/**/*.py"):
+        room = file.relative_to(ROOT / "lib").parts[0]
+        rooms.setdefault(room, set()).update(name.split(".")[1] for name in imported(file) if name.startswith("lib."))
+    below = TopologicalSorter({room: others - {room} for room, others in rooms.items()})
+    assert next(iter(below.static_order())) == "base"  # raises CycleError where two rooms need each other
+
+
+def test_every_module_of_lib_lies_in_a_room() -> None:
+    assert [file.name for file in ROOT.glob("lib/*.py")] == ["__init__.py"]
 
 
 def test_every_choice_is_listed_by_its_own_instances_only() -> None:

@@ -16,9 +16,9 @@ import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
-from lib.base import h5, image_file, json_text, params
+from lib.base import checksums, h5, image_file, json_text, params
 from lib.base.errors import InputError
-from lib.network import checkpoint, folders
+from lib.network import checkpoint
 from lib.report import published_folder
 
 Change = Callable[[h5py.File], object]
@@ -199,14 +199,14 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path: Path, place: 
     name = list(weights)[place]
     weights[name].view(-1)[-1] = wrong
     save_file(weights, path)
-    folders.seal(tmp_path / "R")
+    checksums.seal(tmp_path / "R")
     with pytest.raises(InputError, match=f"R/weights.safetensors: weights must be finite, {name} is not"):
         checkpoint.read(tmp_path / "R", torch.device("cpu"))
 
 
 def test_a_folder_without_digests_is_refused(tmp_path: Path) -> None:
     test_digests.write_model(tmp_path / "R/weights.safetensors")
-    (tmp_path / "R" / folders.SUMS).unlink()
+    (tmp_path / "R" / checksums.SUMS).unlink()
     with pytest.raises(InputError, match="expected digests of what lies in .*R at .*SHA256SUMS, found nothing there; make the folder anew"):
         checkpoint.read(tmp_path / "R", torch.device("cpu"))
 

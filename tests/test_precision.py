@@ -14,7 +14,7 @@ from lib.network.batches import Batch
 from lib.objectives import adversarial, interpretation, jacobian
 from lib.training import loop
 from lib.training.loop import Plan
-from lib.training.lowered import lowered
+from lib.training.mixed_precision import lowered
 from lib.training.objective import additive
 from lib.training.steps import Gradients
 

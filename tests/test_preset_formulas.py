@@ -15,17 +15,18 @@ from project import ROOT
 from ruamel.yaml import YAML
 from torch import nn
 
-from lib import presets, refine
 from lib.attacks import paper
+from lib.attacks.work import Work
 from lib.base import params
 from lib.evaluation.threats import Threat
-from lib.evaluation.work import Work
 from lib.network import architecture
 from lib.network.architecture import Probabilities
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating
 from lib.objectives import adversarial, interpretation, jacobian
 from lib.saliency import smoothgrad
+from lib.studies import presets
+from lib.targets import transforms
 from lib.training import loop
 
 Array = NDArray[np.float64]
@@ -166,21 +167,21 @@ def test_smoothgrad(preset: str) -> None:
 @pytest.mark.parametrize("name, phi", [("R_smoothgrad", 1.0), ("NR_smoothgrad", 1.25), ("NR_simple", None)])
 def test_the_threshold(preset: str, name: str, phi: float | None) -> None:
     """Kept is what lies above mean + phi s or below mean - phi s, s^2 the squares over D - 1; the authors' exceptions under paper."""
-    settings = section(preset, refine.Threshold, "threshold")
+    settings = section(preset, transforms.Threshold, "threshold")
     phi = phi if preset == "paper" else 1.0
     expected = TARGETS.copy()
     for values in expected if phi is not None else []:
         mean = sum(values) / 16
         s = np.sqrt(sum((value - mean) ** 2 for value in values) / 15)
         values[(values <= mean + phi * s) & (values >= mean - phi * s)] = 0
-    found = refine.thresholded(TARGETS.reshape(5, 1, 4, 4), settings.phi_of(name), settings)
+    found = transforms.thresholded(TARGETS.reshape(5, 1, 4, 4), settings.phi_of(name), settings)
     assert np.array_equal(found.reshape(5, 16), expected)
     assert 0 < (expected == 0).mean() < 1 or phi is None
 
 
 def test_on_cifar_10_the_threshold_waits_for_the_augmentation_under_paper(preset: str) -> None:
-    settings = section(preset, refine.Threshold, "threshold", scale="cifar10")
-    found = refine.thresholded(TARGETS.reshape(5, 1, 4, 4), settings.phi_of("R80_simple"), settings)
+    settings = section(preset, transforms.Threshold, "threshold", scale="cifar10")
+    found = transforms.thresholded(TARGETS.reshape(5, 1, 4, 4), settings.phi_of("R80_simple"), settings)
     assert (found == 0).any() == (preset == "strict")
 
 
@@ -188,7 +189,7 @@ def test_the_permutation_of_an_exact_share(preset: str) -> None:
     """int(D p) positions are chosen and shuffled among themselves; over many maps the whole number is reached and never passed."""
     rule = presets.switches()["permute.rule"].value(preset, cifar10=False)
     values = np.tile(np.arange(16.0), (300, 1)).reshape(300, 1, 4, 4)
-    found = refine.permute(values, range(300), refine.Permutation(0.4, 0, 0, rule))
+    found = transforms.permute(values, range(300), transforms.Permutation(0.4, 0, 0, rule))
     assert (found != values).reshape(300, 16).sum(1).max() == int(16 * 0.4)
     assert (np.sort(found.reshape(300, 16), 1) == np.arange(16)).all()
 

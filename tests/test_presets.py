@@ -7,8 +7,8 @@ from click.testing import CliRunner
 from project import ROOT, SHIPPED
 from ruamel.yaml import YAML
 
-from lib import presets
 from lib.base.errors import InputError
+from lib.studies import presets
 from tools import preset
 
 SCALES = sorted((ROOT / "scales").glob("*.yaml"))

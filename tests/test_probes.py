@@ -11,9 +11,9 @@ from lib.attacks.best import Best
 from lib.attacks.losses import margin
 from lib.attacks.search import Settings as Search
 from lib.attacks.search import search
+from lib.attacks.work import Work
 from lib.base.errors import InputError
 from lib.evaluation.outcome_file import Record
-from lib.evaluation.work import Work
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating
 from tests.broken_defences import BatchStatistics, Dropout, GradientKiller, Resized, TinyGradients

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from lib.attacks import referee
 from lib.attacks.best import Best
+from lib.attacks.work import Work
 from lib.base.errors import InputError
 from lib.evaluation import radii
 from lib.evaluation.outcome_file import Record
-from lib.evaluation.work import Work
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from test_files import write_targets
 
-from lib import refine
 from lib.base import params
 from lib.base.errors import InputError
+from lib.targets import transforms
 from stages import threshold
 
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(2, 5), st.integers(2, 5))
@@ -23,12 +23,12 @@ def random_maps(count: int = 6, shape: tuple[int, ...] = (2, 6, 6)) -> np.ndarra
     return np.random.default_rng(0).standard_normal((count, *shape)).astype(np.float32)
 
 
-def permutation(fraction: float, **changes) -> refine.Permutation:
-    return refine.Permutation(**{"fraction": fraction, "seed": 0, "replication": 0, **changes})
+def permutation(fraction: float, **changes) -> transforms.Permutation:
+    return transforms.Permutation(**{"fraction": fraction, "seed": 0, "replication": 0, **changes})
 
 
 def permuted(values: np.ndarray, fraction: float, rows=None, **changes) -> np.ndarray:
-    return refine.permute(values, range(len(values)) if rows is None else rows, permutation(fraction, **changes))
+    return transforms.permute(values, range(len(values)) if rows is None else rows, permutation(fraction, **changes))
 
 
 # Threshold
@@ -36,7 +36,7 @@ def permuted(values: np.ndarray, fraction: float, rows=None, **changes) -> np.nd
 
 @given(values=maps, phi=st.floats(0.1, 3))
 def test_exactly_the_values_beyond_phi_deviations_of_their_own_map_are_kept(values, phi):
-    result = refine.threshold(values, phi)
+    result = transforms.threshold(values, phi)
     assert result.shape == values.shape and result.dtype == values.dtype
     for before, after in zip(values, result, strict=True):
         exact = torch.from_numpy(before).double()
@@ -49,15 +49,15 @@ def test_exactly_the_values_beyond_phi_deviations_of_their_own_map_are_kept(valu
 def test_the_deviation_is_divided_by_one_less_than_the_number_of_pixels():
     """Values -1 and 1, one each: deviation sqrt(2) by D - 1 and 1 by D; phi = 0.9 separates the two."""
     values = np.array([[[[-1.0, 1.0]]]], np.float32)
-    assert not refine.threshold(values, 0.9).any()
-    assert np.array_equal(refine.threshold(values, 0.7), values)
+    assert not transforms.threshold(values, 0.9).any()
+    assert np.array_equal(transforms.threshold(values, 0.7), values)
 
 
 def test_with_ddof_0_the_deviation_is_divided_by_the_number_of_pixels():
     """The same map: deviation 1, so that 1.1 of them reach beyond the values and 0.9 do not."""
     values = np.array([[[[-1.0, 1.0]]]], np.float32)
-    assert not refine.threshold(values, 1.1, ddof=0).any()
-    assert np.array_equal(refine.threshold(values, 0.9, ddof=0), values)
+    assert not transforms.threshold(values, 1.1, ddof=0).any()
+    assert np.array_equal(transforms.threshold(values, 0.9, ddof=0), values)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -78,16 +78,16 @@ def test_a_threshold_that_leaves_nothing_of_a_whole_set_is_refused(when, tmp_pat
 @pytest.mark.parametrize("phi", [1.0, 1.25, None])
 def test_what_a_file_holds_and_what_it_is_finished_to_make_the_threshold_whenever_it_is_taken(when, phi):
     values = random_maps()
-    settings = refine.Threshold(1.0, ddof=0, when=when, exceptions={"NR_simple": phi})
-    held = refine.thresholded(values, settings.phi_of("NR_simple"), settings)
-    expected = values if phi is None else refine.threshold(values, phi, ddof=0)
+    settings = transforms.Threshold(1.0, ddof=0, when=when, exceptions={"NR_simple": phi})
+    held = transforms.thresholded(values, settings.phi_of("NR_simple"), settings)
+    expected = values if phi is None else transforms.threshold(values, phi, ddof=0)
     assert np.array_equal(held, values if when == "after" else expected)
-    assert np.array_equal(refine.finished({"threshold": {"phi": phi, "ddof": 0, "when": when}}, held), expected)
-    assert np.array_equal(refine.finished({}, values), values)
+    assert np.array_equal(transforms.finished({"threshold": {"phi": phi, "ddof": 0, "when": when}}, held), expected)
+    assert np.array_equal(transforms.finished({}, values), values)
 
 
 def test_an_exception_is_of_its_own_target_set_only():
-    settings = refine.Threshold(1.0, exceptions={"NR_simple": None, "NR_smoothgrad": 1.25})
+    settings = transforms.Threshold(1.0, exceptions={"NR_simple": None, "NR_smoothgrad": 1.25})
     assert [settings.phi_of(name) for name in ("NR_simple", "NR_smoothgrad", "R_simple")] == [None, 1.25, 1.0]
 
 
@@ -95,7 +95,7 @@ def test_mean_and_deviation_are_taken_over_all_channels_of_one_map():
     values = np.zeros((2, 2, 2, 2), np.float32)
     values[0, 0], values[0, 1] = [[1, 1], [1, 1.1]], [[-1, -1], [-1, -1.1]]
     values[1] = 100 * values[0]
-    result = refine.threshold(values, 0.96)
+    result = transforms.threshold(values, 0.96)
     assert np.array_equal(result[0] != 0, np.abs(values[0]) > 1.05)
     assert np.array_equal(result[1], 100 * result[0])
 
@@ -103,39 +103,39 @@ def test_mean_and_deviation_are_taken_over_all_channels_of_one_map():
 def test_values_on_both_sides_are_kept_with_their_sign():
     values = np.zeros((1, 1, 4, 4), np.float32)
     values[0, 0, 0, 0], values[0, 0, 3, 3] = 5, -4
-    assert np.array_equal(refine.threshold(values, 1.0), values)
+    assert np.array_equal(transforms.threshold(values, 1.0), values)
 
 
 def test_a_constant_map_becomes_zero_and_not_nan():
-    assert not refine.threshold(np.full((2, 1, 5, 5), 0.1, np.float32), 1.0).any()
+    assert not transforms.threshold(np.full((2, 1, 5, 5), 0.1, np.float32), 1.0).any()
 
 
 @given(values=maps, seed=st.integers(0, 100))
 def test_threshold_commutes_with_permutation(values, seed):
-    first = refine.threshold(permuted(values, 0.7, seed=seed), 1.0)
-    last = permuted(refine.threshold(values, 1.0), 0.7, seed=seed)
+    first = transforms.threshold(permuted(values, 0.7, seed=seed), 1.0)
+    last = permuted(transforms.threshold(values, 1.0), 0.7, seed=seed)
     assert np.array_equal(first, last)
 
 
 def test_threshold_leaves_its_argument_alone():
     values = random_maps()
     before = values.copy()
-    refine.threshold(values, 1.0)
+    transforms.threshold(values, 1.0)
     assert np.array_equal(values, before)
 
 
 @pytest.mark.parametrize("phi", [0.0, -1.0, float("nan")])
 def test_a_phi_that_is_not_positive_is_refused(phi):
     with pytest.raises(InputError, match="phi must be positive"):
-        refine.Threshold(phi)
+        transforms.Threshold(phi)
     with pytest.raises(InputError, match="phi must be positive"):
-        refine.Threshold(1.0, exceptions={"R_simple": phi})
+        transforms.Threshold(1.0, exceptions={"R_simple": phi})
 
 
 @pytest.mark.parametrize("ddof", [-1, 2])
 def test_another_ddof_is_refused(ddof):
     with pytest.raises(InputError, match=f"ddof must be 0 or 1, got {ddof}"):
-        refine.Threshold(1.0, ddof=ddof)
+        transforms.Threshold(1.0, ddof=ddof)
 
 
 # Permutation

@@ -12,12 +12,12 @@ import pytest
 import report_grid
 from report_once import OPTIONS, SHARES, made, run
 
-from lib import gradient_file
 from lib.base.errors import InputError
-from lib.columns import CLEAN, Column
 from lib.evaluation import outcome_file
+from lib.gradients import gradient_file
 from lib.report import claims, contrasts, series
 from lib.report.results import COLUMNS, Evidence
+from lib.statistics.columns import CLEAN, Column
 
 
 @pytest.fixture

@@ -66,12 +66,13 @@ PARAMS = {
 }
 FILES = {
     "lib/attacks/search.py": evaluate(ALL) | {"transfer-attacks@0", "report"},
-    "lib/suites/__init__.py": set(),
-    "lib/evaluation/outcomes.py": evaluate(ALL) | {"transfer-attacks@0", "report"},
+    "lib/own_attacks/__init__.py": set(),
+    "lib/attacks/outcomes.py": evaluate(ALL) | {"transfer-attacks@0", "report"},
     "lib/gate/checks.py": {"report"},
-    "lib/alignment.py": {"measure-gradients@0", "report"},
+    "lib/statistics/intervals.py": {"report"},
+    "lib/gradients/alignment.py": {"measure-gradients@0", "report"},
     "lib/report/tables.py": {"report"},
-    "lib/refine.py": targets(MAPS, extracted=False) | {"measure-gradients@0"},
+    "lib/targets/transforms.py": targets(MAPS, extracted=False) | {"measure-gradients@0"},
     "lib/saliency/smoothgrad.py": targets({"R-smoothgrad", "NR-smoothgrad"}),
     "lib/objectives/interpretation.py": train(IR),
     "lib/objectives/jacobian.py": train({"JR"}),
@@ -80,7 +81,7 @@ FILES = {
 }
 
 # Of either kind, one that goes through the whole graph and one that does not, and what is decided by the content of target sets.
-REALLY_RUN = ("saliency.methods.smoothgrad.samples", "threshold.exceptions", "permute.fractions.perm50", "lib/alignment.py")
+REALLY_RUN = ("saliency.methods.smoothgrad.samples", "threshold.exceptions", "permute.fractions.perm50", "lib/gradients/alignment.py")
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from lib import target_file, unfinished
-from lib.base import image_file
+from lib.base import image_file, resume_folder
 from lib.base.errors import InputError
 from lib.network.batches import Batch
 from lib.objectives import adversarial, interpretation, jacobian
+from lib.targets import target_file
 from lib.training import recipe, resume
 from lib.training.objective import Objective
 
@@ -282,7 +282,7 @@ def test_a_training_that_fails_leaves_no_state(folder):
 
 
 def place(out):
-    return unfinished.place(out, ".safetensors")
+    return resume_folder.place(out, ".safetensors")
 
 
 def test_states_of_different_results_lie_apart(folder):

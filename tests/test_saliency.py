@@ -13,10 +13,11 @@ import torch
 from classifiers import Quadratic, grey, random_linear, seen, smooth
 from torch import Tensor
 
-from lib import draws, extraction
+from lib.base import per_image_rng
 from lib.base.errors import InputError
 from lib.network.batches import Batch
 from lib.saliency import simple, smoothgrad
+from lib.targets.extraction import saliency_maps
 
 SHAPE = (1, 4, 4)
 LABELS = torch.tensor([1, 0, 2, 2, 1])
@@ -27,7 +28,7 @@ def settings(**changes) -> smoothgrad.Settings:
 
 
 def smoothed(model, images: Tensor, labels: Tensor = LABELS, rows=range(5), seed: int = 0, **changes) -> Tensor:
-    return smoothgrad.maps(model, images, labels, settings(**changes), extraction.noise_of(images, rows, seed))
+    return smoothgrad.maps(model, images, labels, settings(**changes), saliency_maps.noise_of(images, rows, seed))
 
 
 def isotropic(curvature: float) -> Quadratic:
@@ -53,7 +54,7 @@ def captum() -> Iterator:
 def test_the_simple_gradient_is_captums_signed_saliency(captum):
     model, images = smooth(3, SHAPE).double(), grey(5, SHAPE).double()
     expected = captum.Saliency(model).attribute(images.clone().requires_grad_(), target=LABELS, abs=False)
-    found = simple.maps(model, images, LABELS, simple.Settings(), extraction.noise_of(images, range(5), 0))
+    found = simple.maps(model, images, LABELS, simple.Settings(), saliency_maps.noise_of(images, range(5), 0))
     torch.testing.assert_close(found, expected)
     assert found.min() < 0 < found.max()
 
@@ -84,7 +85,7 @@ def test_a_linear_model_gives_the_weights_of_the_label_whatever_the_noise(sample
 
 def test_a_quadratic_model_gives_its_gradient_at_the_mean_of_the_noisy_copies():
     model, images = quadratic(), grey(5, SHAPE).double()
-    noise = torch.from_numpy(draws.normal(0, "saliency", range(5), (8, *SHAPE))).double()
+    noise = torch.from_numpy(per_image_rng.normal(0, "saliency", range(5), (8, *SHAPE))).double()
     centre = (images + 0.15 * noise.mean(1)).flatten(1)
     expected = torch.einsum("nij,nj->ni", model.curvature[LABELS], centre) + model.slope[LABELS]
     torch.testing.assert_close(smoothed(model, images).flatten(1), expected.detach())
@@ -119,7 +120,7 @@ def test_the_noisy_copies_are_clamped_to_the_box_only_if_asked():
 
 def test_the_clean_image_counts_as_one_more_copy():
     model, images = quadratic(), grey(5, SHAPE).double()
-    clean = simple.maps(model, images, LABELS, simple.Settings(), extraction.noise_of(images, range(5), 0))
+    clean = simple.maps(model, images, LABELS, simple.Settings(), saliency_maps.noise_of(images, range(5), 0))
     torch.testing.assert_close(smoothed(model, images, include_clean=True), (8 * smoothed(model, images) + clean) / 9)
 
 
@@ -147,15 +148,15 @@ def test_the_noise_of_an_image_depends_on_seed_and_row_only():
 def test_the_chunk_size_changes_nothing(name):
     model = smooth(3, SHAPE, dropout=0.5).double().train()
     data = Batch(grey(7, SHAPE).double(), torch.tensor([1, 0, 2, 2, 1, 0, 0]))
-    chosen = extraction.method(name)
+    chosen = saliency_maps.method(name)
     plan = settings() if name == "smoothgrad" else simple.Settings()
-    parts = {size: list(extraction.chunks(model, data, chosen, plan, 0, size)) for size in (1, 3, 7, 100)}
+    parts = {size: list(saliency_maps.chunks(model, data, chosen, plan, 0, size)) for size in (1, 3, 7, 100)}
     assert [len(part) for part in parts[3]] == [3, 3, 1]
     whole = parts[100][0]
     assert whole.shape == (7, *SHAPE) and whole.dtype == np.float64
     for part in parts.values():
         np.testing.assert_allclose(np.concatenate(part), whole, rtol=1e-9)
-    expected = chosen.maps(model.eval(), data.images, data.labels, plan, extraction.noise_of(data.images, range(7), 0))
+    expected = chosen.maps(model.eval(), data.images, data.labels, plan, saliency_maps.noise_of(data.images, range(7), 0))
     np.testing.assert_allclose(whole, expected.numpy(), rtol=1e-9)
 
 
@@ -164,7 +165,7 @@ def test_extraction_uses_eval_mode_and_gives_the_model_back_as_it_was():
     modes = []
     model.register_forward_hook(lambda module, inputs, output: modes.append((module.training, module[1].weight.requires_grad)))
     random = torch.get_rng_state()
-    list(extraction.chunks(model, Batch(grey(5, SHAPE).double(), LABELS), smoothgrad, settings(), 0, 2))
+    list(saliency_maps.chunks(model, Batch(grey(5, SHAPE).double(), LABELS), smoothgrad, settings(), 0, 2))
     assert set(modes) == {(False, False)} and model.training and model[1].weight.requires_grad
     assert torch.equal(torch.get_rng_state(), random)
 
@@ -186,7 +187,7 @@ def test_of_a_network_that_returns_probabilities_its_logits_or_these_are_differe
     linear, images = random_linear(3, SHAPE).double(), grey(5, SHAPE).double()
     weight, shares = linear.weight.detach().flatten(1), linear(images).detach().softmax(1)
     of_probabilities = shares.gather(1, LABELS[:, None]) * (weight[LABELS] - shares @ weight)
-    chosen, noise = extraction.method(method), extraction.noise_of(images, range(5), 0)
+    chosen, noise = saliency_maps.method(method), saliency_maps.noise_of(images, range(5), 0)
     for of, expected in (("logits", weight[LABELS]), ("outputs", of_probabilities)):
         plan = simple.Settings(of) if method == "simple" else settings(sigma=1e-6, of=of)
         found = chosen.maps(Softmax(linear), images, LABELS, plan, noise)
@@ -201,6 +202,6 @@ def test_unusable_settings_and_names_are_refused():
             settings(**changes)
     for name in ("gradcam", "../simple", ""):
         with pytest.raises(InputError, match="saliency method must be a file in lib/saliency"):
-            extraction.method(name)
+            saliency_maps.method(name)
     with pytest.raises(InputError, match="saliency.batch_size must be positive, got 0"):
-        list(extraction.chunks(smooth(3, SHAPE).double(), Batch(grey(5, SHAPE).double(), LABELS), simple, simple.Settings(), 0, 0))
+        list(saliency_maps.chunks(smooth(3, SHAPE).double(), Batch(grey(5, SHAPE).double(), LABELS), simple, simple.Settings(), 0, 0))

@@ -10,13 +10,13 @@ from classifiers import Flat, Scaled, grey, half_space, random_linear, seen
 from scipy.optimize import linprog
 from torch import Tensor, nn
 
+from benchmarks.attack_cost import counted
 from lib.attacks.best import Best, distances
 from lib.attacks.search import Settings, Telemetry, search
+from lib.attacks.work import Work
 from lib.base.errors import InputError
-from lib.evaluation.work import Work
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating
-from tools.attack_cost import counted
 
 SHAPE = (1, 4, 4)
 both_norms = pytest.mark.parametrize("norm", ["l2", "linf"])

@@ -11,17 +11,18 @@ from classifiers import random_linear
 from shapes import CASES, COUNT, behind_a_convolution, data, every_case, one_boundary, split
 from torch import Tensor, nn
 
-from lib import alignment, extraction
 from lib.attacks import paper, probes, referee, search, transfer
 from lib.attacks.best import Best
+from lib.attacks.work import Work
+from lib.base.choices import choice
 from lib.base.errors import InputError
 from lib.evaluation import radii
 from lib.evaluation.threats import Threat
-from lib.evaluation.work import Work
+from lib.gradients import alignment
 from lib.network.batches import Batch
-from lib.network.choices import choice
 from lib.network.model_state import evaluating
 from lib.objectives import adversarial, distillation, interpretation, jacobian
+from lib.targets.extraction import saliency_maps
 
 DUAL = {"l2": 2, "linf": 1}
 SIZE = 7  # images at a time
@@ -199,7 +200,7 @@ def test_a_map_of_a_linear_model_is_made_of_the_weights_of_its_label(name, shape
     batch, method = data(model, shape, classes), choice("lib.saliency", name, "saliency method")
     model.double()
     for images in (batch.images.double(), batch.images.double().contiguous()):
-        made = extraction.chunks(model, Batch(images, batch.labels), method, method.Settings(**METHODS[name]), 0, SIZE)
+        made = saliency_maps.chunks(model, Batch(images, batch.labels), method, method.Settings(**METHODS[name]), 0, SIZE)
         weight = model[2].weight.detach()[batch.labels]
         torch.testing.assert_close(torch.from_numpy(np.concatenate(list(made))), expected_map(name, weight, batch.images.double()))
 

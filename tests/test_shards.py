@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import shards, target_file
 from lib.base.errors import InputError
-from lib.target_file import Header, Place
+from lib.targets import target_file
+from lib.targets.extraction import shards
+from lib.targets.target_file import Header, Place
 
 SHAPE = (23, 1, 2, 2)
 MAPS = np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)

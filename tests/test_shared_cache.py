@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from members import ROOT, Member, built_once, ran
 
-from lib import target_file
-from lib.target_file import Header
+from lib.targets import target_file
+from lib.targets.target_file import Header
 
 MAPS, TARGETS, PERMUTED = (f"data/{name}.h5" for name in ("maps/0/R_smoothgrad", "targets/0/R_smoothgrad", "targets/0/R_smoothgrad_half"))
 RECORDS = "results/environments"

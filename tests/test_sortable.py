@@ -8,9 +8,9 @@ import browser
 import pytest
 from playwright.sync_api import Page
 
-from lib.columns import CLEAN, Column
 from lib.report import sortable, table_formats
 from lib.report.tables import Cell, Line, Table
+from lib.statistics.columns import CLEAN, Column
 
 L2 = Column("paper", "pgd40", "l2", 1.5)
 STRICT = Column("strict", "pgd40", "l2", 1.5)

@@ -14,11 +14,11 @@ from ruamel.yaml import YAML
 from scipy import stats
 from torch import nn
 
-from lib import gradients, target_file
 from lib.base import image_file, params
 from lib.base.errors import InputError
-from lib.network import checkpoint
-from lib.sources import class_mean, edges, image, other_class, same_class
+from lib.network import checkpoint, input_gradients
+from lib.targets import target_file
+from lib.targets.from_images import class_mean, edges, image, other_class, same_class
 
 NAMES = ("image", "class_mean", "other_class", "same_class", "edges")
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 2, 6, 5), dtype=np.uint8)
@@ -27,7 +27,7 @@ LABELS = np.random.default_rng(1).integers(0, 4, 60)
 
 
 def made(name: str, rows: range = range(60), images: np.ndarray = IMAGES, labels: np.ndarray = LABELS, seed: int = 0) -> np.ndarray:
-    source = importlib.import_module(f"lib.sources.{name}")
+    source = importlib.import_module(f"lib.targets.from_images.{name}")
     return source.maps(images, labels, rows, source.Settings(), seed)
 
 
@@ -65,7 +65,7 @@ def test_a_network_without_biases_has_the_label_logit_along_the_image():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(60, 9, bias=False), nn.ReLU(), nn.Linear(9, 4, bias=False)).double()
     images, labels = torch.from_numpy(IMAGES).double(), torch.from_numpy(LABELS)
-    along = (gradients.of_label(model, images, labels) * torch.from_numpy(made("image"))).flatten(1).sum(1)
+    along = (input_gradients.of_label(model, images, labels) * torch.from_numpy(made("image"))).flatten(1).sum(1)
     torch.testing.assert_close(along, model(images).gather(1, labels[:, None])[:, 0].detach())
 
 
@@ -208,7 +208,7 @@ def test_make_targets_writes_what_the_source_makes_in_chunks_of_any_size(name, p
 
 def test_an_unknown_source_and_unknown_settings_are_refused(project):
     result = invoke("make_targets", "diffusion", 0, "--images", "images.h5", "--out", "new")
-    assert result.output == "Error: target source must be a file in lib/sources, got 'diffusion'\n"
+    assert result.output == "Error: target source must be a file in lib/targets/from_images, got 'diffusion'\n"
     with params.changed({"sources.edges": {"sigma": 1}}):
         result = invoke("make_targets", "edges", 0, "--images", "images.h5", "--out", "new")
     assert result.output == "Error: params.yaml: sources.edges has unknown keys sigma; known are \n"
@@ -240,6 +240,10 @@ def test_an_untrained_network_starts_where_no_teacher_and_no_student_starts(proj
 def test_targets_are_made_and_disturbed_without_torch():
     """They are cheap stages, and importing torch takes longer than their work."""
     modules = [f"stages.{name}" for name in ("make_targets", "disturb_targets")]
-    modules += [f"lib.{folder}.{file.stem}" for folder in ("sources", "nulls") for file in (ROOT / "lib" / folder).glob("[a-z]*.py")]
+    modules += [
+        f"lib.targets.{file.parent.name}.{file.stem}"
+        for file in (ROOT / "lib/targets").glob("*/[a-z]*.py")
+        if "extraction" not in str(file)
+    ]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert len(modules) >= 11 and subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -21,11 +21,12 @@ from PIL import Image
 from project import copy, edited, shrink, start
 from ruamel.yaml import YAML
 
-from lib import target_file
+from benchmarks import attack_cost, confidence
 from lib.base import image_file, params
 from lib.evaluation import outcome_file
 from lib.report import pixels
-from tools import attack_cost, confidence, evaluate, targets
+from lib.targets import target_file
+from tools import evaluate, targets
 
 TINY = {
     "data": {"dataset": "imagefolder", "train": 80, "validation": 20, "test": 40},
@@ -308,7 +309,7 @@ def test_bad_parameters_are_refused_in_one_sentence(key: str, value: object, com
 BAD_WORDS = [
     (IR.replace("R_simple 0", "R_simpel 0"), "has no key 'R_simpel', it has"),
     (EXTRACT.replace("smoothgrad", "roughgrad"), "saliency method must be a file in lib/saliency, got 'roughgrad'"),
-    (EVALUATE.replace("evaluate_attacks", "own_attack deepfool"), "attack must be a file in lib/suites, got 'deepfool'"),
+    (EVALUATE.replace("evaluate_attacks", "own_attack deepfool"), "attack must be a file in lib/own_attacks, got 'deepfool'"),
     (IR.replace("data/targets/0/R_simple.h5", "data/imagefolder.h5"), "expected a maps file at data/imagefolder.h5, found kind 'images'"),
     (EVALUATE.replace("models/0/JR", "data"), "expected a model description at data/model.json, found nothing there"),
 ]

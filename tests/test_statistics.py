@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.base.errors import InputError
-from lib.statistics import holm, t_half_width, wilson
+from lib.statistics.intervals import holm, t_half_width, wilson
 
 
 def test_wilson_gives_newcombes_published_example():

@@ -10,14 +10,14 @@ from click.testing import CliRunner
 from project import ROOT
 from torch import Tensor, nn
 
+from benchmarks import step_cost
+from benchmarks.step_cost import Case
 from lib.base import params
 from lib.network.architecture import Model
 from lib.network.batches import Batch
 from lib.network.thin_convolution import ThinConvolution
 from lib.objectives import adversarial
 from lib.training.loop import Plan
-from tools import step_cost
-from tools.step_cost import Case
 
 BATCH = 4
 PLAN = Plan(1, BATCH, 0.1, 0.9, False, 0.0, False, "last")

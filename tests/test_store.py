@@ -9,8 +9,8 @@ import pytest
 from damaged import SET, WEIGHTS, WHOLE, Team, flip
 from members import Member, build_small_project, built_once, moved_small
 
-from lib.store import listing
-from lib.store.place import cache, project
+from lib.sharing import listing
+from lib.sharing.remote_store import cache, project
 
 
 @pytest.fixture

@@ -11,11 +11,10 @@ from click.testing import CliRunner
 from project import ROOT
 from ruamel.yaml import YAML
 
-from lib import presets, study_table
 from lib.base import image_file, params
 from lib.base.errors import InputError
 from lib.network import checkpoint
-from lib.studies import matched, measure_file, trial, variant
+from lib.studies import matched, measure_file, presets, study_table, trial, variant
 from lib.studies.chain import Chain, under
 from lib.studies.matching import Search
 from lib.studies.measure_file import Measures

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import report_grid
 
-from lib.columns import CLEAN, Column
 from lib.evaluation import outcome_file
 from lib.report import published, table_formats, tables
 from lib.report.rows import Row
 from lib.report.tables import Table
+from lib.statistics.columns import CLEAN, Column
 
 SHARES = {"NR": 0.3, "R": 0.9, "AT25": 0.9, "JR": 0.7, "R_simple": 0.75, "R_smoothgrad": 0.85}
 L2, WIDE = Column("paper", "pgd40", "l2", 1.5), Column("paper", "pgd40", "linf", 0.3)

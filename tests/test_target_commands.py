@@ -20,14 +20,14 @@ from project import ROOT
 from ruamel.yaml import YAML
 from scipy.optimize import brentq
 
-from lib import target_file
 from lib.base import h5, image_file
 from lib.base.errors import InputError
 from lib.network import architecture, checkpoint
 from lib.network.architecture import Model
-from lib.target_file import Header, Place
-from lib.target_sets import checks, comparison, origin, own_maps, recomputed, streams
-from lib.target_sets.checks import Means
+from lib.sharing.inspection import checks, comparison, origin, own_maps, recomputed, streams
+from lib.sharing.inspection.checks import Means
+from lib.targets import target_file
+from lib.targets.target_file import Header, Place
 from tools.targets import main
 
 SHAPE, COUNT = (1, 8, 8), 24
@@ -315,7 +315,7 @@ def test_a_provenance_that_is_not_true_is_found(folder, step, key, value):
         ("saliency", "simple", "provenance.saliency must be an object, got 'simple'"),
         ("threshold", {"phi": "high", "ddof": 1, "when": "before"}, "threshold.phi must be a number, got 'high'"),
         ("permute", {"fraction": 0.5}, "permute lacks the key"),
-        ("null", {"name": "../sign", "seed": 0}, "null must be a file in lib/nulls, got '../sign'"),
+        ("null", {"name": "../sign", "seed": 0}, "null must be a file in lib/targets/controls, got '../sign'"),
     ],
 )
 def test_a_provenance_that_cannot_be_followed_fails_with_a_sentence(folder, step, told, sentence):

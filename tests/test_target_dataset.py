@@ -14,11 +14,11 @@ import torch
 from project import ROOT
 from torch.utils.data import DataLoader
 
-from lib import target_file
 from lib.base import h5, image_file
 from lib.base.errors import InputError
-from lib.target_dataset import TargetMaps
-from lib.target_file import Header, Place
+from lib.sharing.target_dataset import TargetMaps
+from lib.targets import target_file
+from lib.targets.target_file import Header, Place
 
 random = np.random.default_rng(0)
 COUNT, SHAPE = 10, (1, 4, 5)

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import target_file
 from lib.base import h5, image_file
 from lib.base.errors import InputError
 from lib.base.image_file import Split
-from lib.target_file import Header, Place
+from lib.targets import target_file
+from lib.targets.target_file import Header, Place
 
 random = np.random.default_rng(0)
 MAPS = random.standard_normal((5, 1, 2, 3)).astype(np.float32)

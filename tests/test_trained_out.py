@@ -15,7 +15,7 @@ from project import SHIPPED
 from lib.base import params
 from lib.base.errors import InputError
 from lib.report import rows, training
-from lib.trained_out import FELL, LATE, Course, course
+from lib.statistics.trained_out import FELL, LATE, Course, course
 from lib.training import recipe
 
 GUESSING = 2.3026  # ln 10, what a network of ten classes begins with

@@ -11,12 +11,12 @@ import torch
 from classifiers import random_linear, smooth
 from torch import Tensor, nn
 
-from lib import refine, target_file
 from lib.base import image_file
 from lib.base.errors import InputError
 from lib.network import checkpoint, runtime
 from lib.network.batches import Batch
 from lib.objectives import interpretation
+from lib.targets import target_file, transforms
 from lib.training import loop, recipe
 from lib.training.layout import laid_out
 from lib.training.loop import Plan
@@ -474,7 +474,7 @@ def test_targets_left_for_later_are_thresholded_after_crop_and_flip(images, tmp_
     compared = []
 
     def objective(model, batch, noise):
-        expected = batch.images.numpy() if phi is None else refine.threshold(batch.images.numpy(), phi, threshold["ddof"])
+        expected = batch.images.numpy() if phi is None else transforms.threshold(batch.images.numpy(), phi, threshold["ddof"])
         compared.append(np.array_equal(batch.targets.numpy(), expected))
         return cross_entropy(model, batch, noise)
 

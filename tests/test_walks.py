@@ -195,7 +195,7 @@ def test_a_dataset_of_photos_and_one_of_code(walk: Walk) -> None:
     photos(walk.folder / "photos")
     Image.new("LA", (12, 12)).save(walk.folder / "ink.png")
     walk.put = PUT | {"/path/to/photos": str(walk.folder / "photos"), "image_size: 32": "image_size: 28"}
-    datasets = walk.folder / "lib/datasets.py"
+    datasets = walk.folder / "lib/images/datasets.py"
     entry = "SOURCES: dict[str, Callable[[Data], Source]] = {"
     walk.by_hand["def digits(data: Data) -> Source:"] = lambda block: replaced(datasets, entry, f"{block.content}\n\n{entry}")
     walk.by_hand[entry] = lambda block: replaced(datasets, entry, f'{entry}"digits": digits, ')

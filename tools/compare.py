@@ -16,7 +16,7 @@ from lib.compare import chart, page, radii, sentences
 from lib.compare.comparison import Comparison, comparison, to_frame
 from lib.compare.revision import WORKSPACE, Revision, read, require_known
 from lib.evaluation.outcome_file import Outcomes
-from lib.store import place
+from lib.sharing import remote_store
 
 DEFAULT = ("HEAD", WORKSPACE)
 PAGE, TABLE, RADII = "index.html", "comparison.csv", "radii.csv"
@@ -41,7 +41,7 @@ def main(revisions: tuple[str, ...], out: Path) -> None:
 def gathered(names: tuple[str, ...]) -> list[Revision]:
     """What each revision found."""
     known: dict[str, Outcomes] = {}
-    with place.project(Path()) as repo, tempfile.TemporaryDirectory() as scratch:
+    with remote_store.project(Path()) as repo, tempfile.TemporaryDirectory() as scratch:
         require_known(repo, names)
         return [read(repo, name, Path(scratch), known) for name in names]
 

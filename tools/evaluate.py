@@ -23,26 +23,27 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before the current folder, which may have a lib/ of its own
 
+from lib.attacks import outcomes, own
+from lib.attacks.work import Evaluation
 from lib.base import files, params
 from lib.base.command import command, result, source
 from lib.base.errors import require
-from lib.columns import CLEAN, NORMS, Column
-from lib.evaluation import outcome_file, outcomes, own, radii
+from lib.evaluation import outcome_file, radii
 from lib.evaluation.outcome_file import REFEREE, Outcomes, Radius, Record
 from lib.evaluation.threats import Threat, threats
-from lib.evaluation.work import Evaluation
 from lib.gate.check import Check
 from lib.gate.checks import checks
 from lib.network import checkpoint, runtime
-from lib.outside import factory as any_factory
-from lib.outside import images as any_images
-from lib.outside import model as any_model
-from lib.outside import weights as any_weights
 from lib.report.gate import Gate, Line, to_json
 from lib.report.results import COLUMNS, records, together
 from lib.report.table_formats import escape_markdown, piped
 from lib.report.tables import decimals
-from lib.statistics import wilson
+from lib.sharing.foreign_models import factory as any_factory
+from lib.sharing.foreign_models import images as any_images
+from lib.sharing.foreign_models import model as any_model
+from lib.sharing.foreign_models import weights as any_weights
+from lib.statistics.columns import CLEAN, NORMS, Column
+from lib.statistics.intervals import wilson
 
 QUICK = Path(__file__).resolve().parents[1] / "scales" / "quick.yaml"
 PATH = click.Path(exists=True, path_type=Path)

@@ -13,7 +13,7 @@ from dvc.repo import Repo
 
 from lib.base import files
 from lib.base.command import command
-from lib.store import place
+from lib.sharing import remote_store
 
 PAGE = "plots/page.html"  # below .dvc, as DVC reads the setting
 STYLE = """
@@ -26,7 +26,7 @@ table { border-spacing: 15px; }
 
 @command(__doc__)
 def main() -> None:
-    with place.project(Path()) as repo:
+    with remote_store.project(Path()) as repo:
         target = Path(repo.dvc_dir) / PAGE
         write(target)
         configure(repo)

@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 from ruamel.yaml import YAML, CommentedMap
 
-from lib import presets
 from lib.base import files, params
 from lib.base.command import command
 from lib.base.errors import InputError, require
+from lib.studies import presets
 
 PARAMS = Path("params.yaml")
 

@@ -14,13 +14,12 @@ import click
 import numpy as np
 import pandas as pd
 
-from lib import study_table
 from lib.base import files, params
 from lib.base.command import command
 from lib.base.errors import require
-from lib.columns import NORMS
 from lib.report.published_folder import ABOUT, ACCURACIES, GRADIENTS, MEASURES, PARAMS, RADII, STUDIES, write_radii
-from lib.studies import chain, measure_file, variant
+from lib.statistics.columns import NORMS
+from lib.studies import chain, measure_file, study_table, variant
 from lib.studies.variant import Study, Variant
 from tools import published_facts, published_run
 

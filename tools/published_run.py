@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from lib import gradient_file
 from lib.base import h5, params
 from lib.base.errors import require
 from lib.compare import networks
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Record
 from lib.evaluation.threats import threats
+from lib.gradients import gradient_file
 from lib.report import grid
 from lib.report.results import records
 from lib.report.rows import rows, seeds

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from lib import presets
 from lib.base import files, params
 from lib.base.command import command
 from lib.base.errors import require
+from lib.studies import presets
 from tools.preset import rendered
 
 SCALES = Path("scales")

@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from lib.base.command import Group, command
 from lib.base.errors import require
-from lib.store import place, problems, wanted, workspace
-from lib.store import release as releases
-from lib.store.place import Store
-from lib.store.problems import Inventory, Problem
+from lib.sharing import problems, remote_store, wanted, workspace
+from lib.sharing import release as releases
+from lib.sharing.problems import Inventory, Problem
+from lib.sharing.remote_store import Store
 
 REPAIRED = ("corrupt", "leftover", "believed")
 Item = TypeVar("Item")
@@ -44,10 +44,10 @@ def main() -> None:
 def verify(paths: tuple[Path, ...], remote: str | None, repair: bool, repair_remote: bool) -> None:
     require(not (repair and remote), "--repair works on the cache; to delete damaged objects of a remote, give --repair-remote")
     require(not repair_remote or remote is not None, "--repair-remote needs --remote NAME")
-    with place.project(Path()) as repo:
-        store = place.remote(repo, remote) if remote else place.cache(repo)
+    with remote_store.project(Path()) as repo:
+        store = remote_store.remote(repo, remote) if remote else remote_store.cache(repo)
         outputs = wanted.outputs(repo, tuple(_below(repo, path) for path in paths), pushed=remote is not None)
-        with place.reaching(store):
+        with remote_store.reaching(store):
             inventory = Inventory(store, outputs)
             found = []
             for problem in _checked(repo, inventory, outputs, everything=not paths, local=remote is None):
@@ -70,7 +70,7 @@ def verify(paths: tuple[Path, ...], remote: str | None, repair: bool, repair_rem
 @click.argument("version")
 @click.option("--remote", metavar="NAME", help="The remote that must have the set; otherwise the default remote.")
 def release(name: str, version: str, remote: str | None) -> None:
-    with place.project(Path()) as repo:
+    with remote_store.project(Path()) as repo:
         set_ = releases.named(repo, name, version)
         releases.check(repo, set_, remote)
     releases.tag(set_)

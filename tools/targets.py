@@ -8,12 +8,13 @@ from typing import get_args
 
 import click
 
-from lib import shards, target_file
 from lib.base.command import Group, command, result, source
 from lib.base.errors import InputError
-from lib.target_sets import checks, difference, facts, imported
-from lib.target_sets.checks import Check, Means
-from lib.target_sets.provenance import printable
+from lib.sharing.inspection import checks, difference, facts, imported
+from lib.sharing.inspection.checks import Check, Means
+from lib.sharing.inspection.provenance import printable
+from lib.targets import target_file
+from lib.targets.extraction import shards
 
 FILE = click.Path(path_type=Path)
 WIDTH = 110
@@ -33,7 +34,7 @@ def main() -> None:
 def inspect(file: Path, gallery: Path | None, images: Path | None, as_json: bool) -> None:
     found = facts.read(file)
     if gallery is not None:
-        from lib.target_sets import gallery as pictures  # matplotlib takes a second to import
+        from lib.sharing.inspection import gallery as pictures  # matplotlib takes a second to import
 
         pictures.draw(file, gallery, images)
     elif images is not None:

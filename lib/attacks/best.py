@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib.balls import Norm
+from lib.attacks.work import Work, right
 from lib.base.errors import require
-from lib.evaluation.work import Work, right
+from lib.network.projections import Norm
 
 LONGEST_NAME = 24
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lib.balls import Norm
+from lib.network.projections import Norm
 
 ITERATIONS = 8
 

@@ -12,20 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib import balls
 from lib.attacks.best import Best
 from lib.attacks.losses import cross_entropy
-from lib.attacks.walk import ascent, start, violation
+from lib.attacks.pgd import ascent, start, violation
+from lib.attacks.work import Work, right
 from lib.base.errors import require
 from lib.evaluation.outcome_file import PAPER, Record
 from lib.evaluation.threats import Norm, Threat
-from lib.evaluation.work import Work, right
+from lib.network import projections
 from lib.network.progress import progress
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Independent `runs` of so many `steps`, and the rules of lib/balls.py, each a switch; what is not given is the authors'.
+    """Independent `runs` of so many `steps`, and the rules of lib/network/projections.py, each a switch; what is not given is the authors'.
 
     With `mean_loss` gradients are divided by `batch_size`, whatever the size of the batches computed here: it is part of the attack
     (the authors: 50, 128).
@@ -35,23 +35,23 @@ class Settings:
     steps: int
     runs: int
     batch_size: int
-    start: Literal["ball", "box"] = balls.PAPER.start
-    floor: float = balls.PAPER.floor
-    mean_loss: bool = balls.PAPER.mean_loss
-    box_last: bool = balls.PAPER.box_last
+    start: Literal["ball", "box"] = projections.PAPER.start
+    floor: float = projections.PAPER.floor
+    mean_loss: bool = projections.PAPER.mean_loss
+    box_last: bool = projections.PAPER.box_last
 
     def __post_init__(self) -> None:
         for name in ("steps", "runs", "batch_size", "floor"):
             require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
 
     @property
-    def rule(self) -> balls.Semantics:
-        """The rules as lib/balls.py takes them.
+    def rule(self) -> projections.Semantics:
+        """The rules as lib/network/projections.py takes them.
 
-        >>> Settings(0, 40, 3, 50).rule == balls.PAPER
+        >>> Settings(0, 40, 3, 50).rule == projections.PAPER
         True
         """
-        return balls.Semantics(self.start, self.floor, self.mean_loss, self.box_last)
+        return projections.Semantics(self.start, self.floor, self.mean_loss, self.box_last)
 
 
 def paper(
@@ -101,9 +101,9 @@ def _walk(model: nn.Module, part: Work, threat: Threat, settings: Settings, begi
         gradient, _, _ = ascent(model, adversarial, labels, cross_entropy)
         gradient = gradient / (settings.batch_size if rule.mean_loss else 1)
         if threat.norm == "l2":
-            floors.append((balls.lengths(gradient).flatten() / rule.floor).clamp_max(1.0))
-        adversarial = adversarial + threat.step_size * balls.steepest(gradient, threat.norm, rule.floor)
-        adversarial = balls.project(adversarial, images, threat.norm, threat.epsilon, rule)
+            floors.append((projections.lengths(gradient).flatten() / rule.floor).clamp_max(1.0))
+        adversarial = adversarial + threat.step_size * projections.steepest(gradient, threat.norm, rule.floor)
+        adversarial = projections.project(adversarial, images, threat.norm, threat.epsilon, rule)
     with torch.no_grad():
         standing = right(model(adversarial), labels)
     effective = torch.stack(floors) if floors else torch.full((1, len(labels)), torch.nan)

@@ -15,16 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib import draws
 from lib.attacks.best import Best, distances
 from lib.attacks.losses import Loss, cross_entropy, margin
+from lib.attacks.pgd import ascent
 from lib.attacks.search import Settings as Search
 from lib.attacks.search import search
-from lib.attacks.walk import ascent
+from lib.attacks.work import Work, first, outputs, right, scattered
+from lib.base import per_image_rng
 from lib.base.errors import InputError, require
 from lib.evaluation.outcome_file import PROBE, Record
 from lib.evaluation.threats import Norm
-from lib.evaluation.work import Work, first, outputs, right, scattered
 from lib.network.batches import Batch
 
 PASSES = 5
@@ -102,7 +102,7 @@ def _forward(model: nn.Module, work: Work, settings: Settings) -> Record:
     """The same images several times, each alone, and moved a little: do the logits change, are they probabilities, how many are there?"""
     images, size = work.batch.images, work.batch_size
     logits, *passes = [_logits(model, images, size) for _ in range(PASSES)]
-    signs = torch.from_numpy(draws.ball(settings.seed, "probe near", work.rows, tuple(images.shape[1:]), "linf")).to(images).sign()
+    signs = torch.from_numpy(per_image_rng.ball(settings.seed, "probe near", work.rows, tuple(images.shape[1:]), "linf")).to(images).sign()
     spread = torch.stack([change(logits, other) for other in passes]).amax(0)
     alone, near = _logits(model, images, 1), _logits(model, (images + NEAR * signs).clamp(0, 1), size)
     sums = (logits.sum(1) - 1).abs() < 1e-5
@@ -126,7 +126,7 @@ def _gradients(model: nn.Module, work: Work, norm: Norm, before: Tensor, setting
     `predicted` is the distance that margin and gradient predict, by Hölder's inequality, as a multiple of the known radius.
     """
     images = work.batch.images
-    unit = torch.from_numpy(draws.ball(settings.seed, "probe linearity", work.rows, tuple(images.shape[1:]), norm)).to(images)
+    unit = torch.from_numpy(per_image_rng.ball(settings.seed, "probe linearity", work.rows, tuple(images.shape[1:]), norm)).to(images)
     away = (images + before.to(images).view(-1, 1, 1, 1) * unit).clamp(0, 1)
     here, lead = _ascent(model, work, images, margin)
     dual = here.flatten(1).double().norm(p=1 if norm == "linf" else 2, dim=1)
@@ -152,7 +152,7 @@ def _black_box(model: nn.Module, work: Work, norm: Norm, before: Tensor, setting
 
 def _noisy(work: Work, norm: Norm, before: Tensor, seed: int, draw: int) -> Tensor:
     images = work.batch.images
-    drawn = torch.from_numpy(draws.ball(seed, f"probe noise {draw}", work.rows, tuple(images.shape[1:]), norm)).to(images)
+    drawn = torch.from_numpy(per_image_rng.ball(seed, f"probe noise {draw}", work.rows, tuple(images.shape[1:]), norm)).to(images)
     unit = drawn.sign() if norm == "linf" else drawn / drawn.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
     return (images + SHORTER * before.to(images).view(-1, 1, 1, 1) * unit).clamp(0, 1)
 

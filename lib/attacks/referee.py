@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from lib.attacks.best import Best
 from lib.attacks.square import LOWEST, Square
+from lib.attacks.work import Work
 from lib.base.errors import require
 from lib.evaluation import radii
 from lib.evaluation.outcome_file import REFEREE, Record
 from lib.evaluation.threats import Norm
-from lib.evaluation.work import Work
 from lib.network.progress import progress
 
 Name = Literal["apgd-ce", "apgd-t", "fab-t", "square"]

@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib import balls, draws
 from lib.attacks.best import Best, distances
 from lib.attacks.half_space import step_onto
 from lib.attacks.search_plan import EXPLORE, GO_ON, NARROW, SETTLE, WIDE, Course
 from lib.attacks.slopes import Slopes, column
-from lib.balls import Norm
+from lib.attacks.work import Work, right
+from lib.base import per_image_rng
 from lib.base.errors import require
-from lib.evaluation.work import Work, right
+from lib.network import projections
 from lib.network.progress import progress
+from lib.network.projections import Norm
 
 GROWTH, HASTE = 1.1, 1.8  # until a walk has fooled the network its radius grows at least by this factor a step: in the first half, later
 FLOOR = 1e-2  # least first radius in units of the longest perturbation: gradients that are too large would promise less for ever
@@ -171,7 +172,7 @@ class _Search:
         images, rows = self.images[where], self.work.rows[where.cpu().numpy()]
         if len(rows) == 0:
             return images
-        unit = draws.ball(self.settings.seed, f"search {number} {self.norm}", rows, tuple(images.shape[1:]), self.norm)
+        unit = per_image_rng.ball(self.settings.seed, f"search {number} {self.norm}", rows, tuple(images.shape[1:]), self.norm)
         return images + column(radius[where]) * torch.from_numpy(unit).to(images)
 
     def _walk(self, name: str, now: Tensor, radius: Tensor, target: Tensor, course: Course) -> None:
@@ -199,11 +200,11 @@ class _Search:
         """
         if self.norm == "l2":
             gradient = gradient.masked_fill(((now <= 0) & (gradient < 0)) | ((now >= 1) & (gradient > 0)), 0.0)
-        moved = now + length * column(radius) * balls.steepest(gradient, self.norm, balls.STRICT.floor)
+        moved = now + length * column(radius) * projections.steepest(gradient, self.norm, projections.STRICT.floor)
         delta, limit = moved.clamp(0, 1) - self.images, column(radius)
         if self.norm == "linf":
             return (self.images + delta.clamp(-limit, limit)).clamp(0, 1)
-        return (self.images + delta * (limit / balls.lengths(delta).clamp_min(TINY)).clamp_max(1)).clamp(0, 1)
+        return (self.images + delta * (limit / projections.lengths(delta).clamp_min(TINY)).clamp_max(1)).clamp(0, 1)
 
     def _straighten(self, name: str) -> None:
         """Move the best images towards the shortest perturbations that reach the boundary where it is linear: as far as that helps."""

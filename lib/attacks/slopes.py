@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lib.evaluation.work import right
+from lib.attacks.work import right
 
 SMALLEST, LARGEST = 2.0**-100, 2.0**100  # factors on a lead before it is differentiated
 

@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib import balls
 from lib.attacks.best import LONGEST_NAME, Best
 from lib.attacks.losses import margin
-from lib.attacks.walk import ascent, decayed, start
+from lib.attacks.outcomes import reach
+from lib.attacks.pgd import ascent, decayed, start
+from lib.attacks.work import Work, classified
 from lib.base.errors import require
 from lib.base.image_file import Split
 from lib.evaluation.outcome_file import CLEAN, NORMS, TRANSFER, Outcomes, Radius
-from lib.evaluation.outcomes import reach
 from lib.evaluation.threats import Norm, Threat
-from lib.evaluation.work import Work, classified
+from lib.network import projections
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating
 from lib.network.progress import progress
@@ -87,11 +87,11 @@ def outcomes(
 
 
 def _walked(model: nn.Module, part: Work, threat: Threat, settings: Settings) -> Tensor:
-    images, now = part.batch.images, start(part, threat, balls.STRICT, settings.seed, "transfer")
+    images, now = part.batch.images, start(part, threat, projections.STRICT, settings.seed, "transfer")
     for step in range(settings.steps):
         length = decayed(settings.first_step * threat.epsilon / settings.steps, step, settings.steps)
-        moved = now + length * balls.steepest(ascent(model, now, part.batch.labels, margin)[0], threat.norm, balls.STRICT.floor)
-        now = balls.project(moved, images, threat.norm, threat.epsilon, balls.STRICT)
+        moved = now + length * projections.steepest(ascent(model, now, part.batch.labels, margin)[0], threat.norm, projections.STRICT.floor)
+        now = projections.project(moved, images, threat.norm, threat.epsilon, projections.STRICT)
     return now
 
 

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from lib.columns import CLEAN, Column
 from lib.compare.comparison import Comparison
 from lib.compare.differences import Change
 from lib.compare.scores import Scores
 from lib.compare.sentences import in_tables, threats
-from lib.crossed import Contrast
 from lib.report.wording import between, signed
-from lib.statistics import wilson
+from lib.statistics.columns import CLEAN, Column
+from lib.statistics.crossed import Contrast
+from lib.statistics.intervals import wilson
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from lib.columns import CLEAN, NORMS, Column, radius
 from lib.compare import figures
 from lib.compare.comparison import Comparison
 from lib.compare.looks import looks
@@ -19,7 +18,8 @@ from lib.report.charts import security
 from lib.report.charts.looks import Look
 from lib.report.charts.panel import Choice, Panel
 from lib.report.templates import inlined
-from lib.statistics import wilson
+from lib.statistics.columns import CLEAN, NORMS, Column, radius
+from lib.statistics.intervals import wilson
 
 NAMES = {"row": "revision", "technique": "row"}  # a line of the chart is a revision; what it is of, the page chooses
 LINES = ("row", "technique", "kind")

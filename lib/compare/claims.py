@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from lib.columns import SEMANTICS
 from lib.compare.comparison import Comparison
 from lib.compare.sides import Sides, sides
+from lib.statistics.columns import SEMANTICS
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from math import nan
 import pandas as pd
 
 from lib.base.errors import require
-from lib.columns import CLEAN, Column, radius
 from lib.compare.differences import Change, changes, moved
 from lib.compare.revision import Revision
 from lib.compare.scores import Cell, Scores, scores
-from lib.statistics import wilson
+from lib.statistics.columns import CLEAN, Column, radius
+from lib.statistics.intervals import wilson
 
 
 @dataclass(frozen=True)

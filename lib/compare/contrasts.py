@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from lib.columns import NORMS
 from lib.compare.comparison import Comparison
 from lib.compare.sides import Sides, sides
-from lib.crossed import Contrast
 from lib.report.verdicts import Verdict, verdict
 from lib.report.wording import interval
+from lib.statistics.columns import NORMS
+from lib.statistics.crossed import Contrast
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How far two revisions differ, row by row and attack by attack, by the rule of all comparisons (lib/crossed.py).
+"""How far two revisions differ, row by row and attack by attack, by the rule of all comparisons (lib/statistics/crossed.py).
 
 Where both have the outcome of every single image, of the same images and under common seeds, the difference is paired; with other images
 or other seeds the two are independent samples, and the interval is wider; without single images there is none.
@@ -11,11 +11,11 @@ from typing import Literal
 
 import numpy as np
 
-from lib import crossed
 from lib.base.errors import require
 from lib.compare.scores import Cell, Scores
-from lib.crossed import Contrast
 from lib.report.results import in_both
+from lib.statistics import crossed
+from lib.statistics.crossed import Contrast
 
 Kind = Literal["paired", "independent", "unknown"]
 

@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lib.columns import NORMS, SEMANTICS
 from lib.compare.comparison import Comparison
 from lib.compare.looks import looks
 from lib.report.charts.looks import Look
 from lib.report.drawing import drawn
 from lib.report.figures import Picture
+from lib.statistics.columns import NORMS, SEMANTICS
 
 NAME = "security"
 # Matplotlib's letters for the symbols of the chart.

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from lib.columns import NORMS
 from lib.compare.cells import Cell, Table
 from lib.compare.comparison import Comparison
 from lib.compare.revision import Revision
 from lib.report.wording import signed
+from lib.statistics.columns import NORMS
 
 PARTS = {"worst": "all attacks together"}
 

@@ -1,17 +1,18 @@
-"""Mean robust radii side by side, by the rule of all comparisons (lib/crossed.py): what a change did to every row, in either norm."""
+"""Mean robust radii side by side, by the rule of all comparisons (lib/statistics/crossed.py): what a change did to every row, in either
+norm."""
 
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from lib import crossed
-from lib.columns import NORMS
 from lib.compare import networks
 from lib.compare.cells import Cell, Table, contrasted
 from lib.compare.comparison import Comparison
 from lib.compare.networks import Place, Radii
-from lib.crossed import Contrast
+from lib.statistics import crossed
+from lib.statistics.columns import NORMS
+from lib.statistics.crossed import Contrast
 
 COLUMNS = ["row", "technique", "norm", "revision", "mean_radius", "percent", "low", "high", "p_adjusted", "images", "seeds"]
 

@@ -19,11 +19,11 @@ from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lib import lineage
+from lib.base import digests
 from lib.base.errors import InputError, require
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes
-from lib.network import digests
+from lib.parallel import lineage
 from lib.report import gate
 from lib.report.gate import Line
 from lib.report.results import COLUMNS, labels
@@ -50,7 +50,7 @@ class Revision:
     `rows` is row -> technique, as in the tables. `accuracies` holds report/results.csv with its columns. The other tables, `summary` and
     `gate` are what the files of these names in report/ hold, and empty where the revision has none, or one of an older form. `outcomes`
     are those whose files could be had, `lost` how many not. `outdated` are the stages whose results were not made anew after a change,
-    with what has changed (lib/lineage.py).
+    with what has changed (lib/parallel/lineage.py).
     """
 
     name: str

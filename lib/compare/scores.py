@@ -6,11 +6,11 @@ from typing import cast
 
 import numpy as np
 
-from lib.columns import CLEAN, Column
 from lib.compare.revision import Revision
 from lib.evaluation.outcome_file import Outcomes
 from lib.evaluation.threats import Norm, Threat
 from lib.report.results import image_scores, records
+from lib.statistics.columns import CLEAN, Column
 
 
 @dataclass(frozen=True)

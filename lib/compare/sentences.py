@@ -1,12 +1,12 @@
 """What the comparison says, in sentences; every one is chosen by the numbers."""
 
-from lib import lineage
-from lib.columns import Column, under
 from lib.compare.comparison import Comparison
 from lib.compare.differences import Change, moved
 from lib.compare.revision import Revision
+from lib.parallel import lineage
 from lib.report.wording import interval
-from lib.statistics import CONFIDENCE
+from lib.statistics.columns import Column, under
+from lib.statistics.intervals import CONFIDENCE
 
 MOST = 4  # rows that are named one by one
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from lib.base import h5, json_text
 from lib.base.errors import require
+from lib.base.portions import portion
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Radius, Record
 from lib.evaluation.threats import Norm
-from lib.portions import portion
 
 KIND = "radii_part"
 

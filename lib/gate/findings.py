@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lib.base.errors import require
-from lib.columns import NORMS, Column
 from lib.evaluation.outcome_file import Outcomes, Radius, Record
 from lib.evaluation.threats import Norm
+from lib.statistics.columns import NORMS, Column
 
 Place = tuple[str, float]  # norm and radius
 CLEARLY = 0.95  # an attack that finds less than this share of the search's radius has found what the search missed

@@ -7,7 +7,7 @@ from lib.evaluation.outcome_file import Radius
 from lib.gate.check import Check, Part, counted, hardest, over
 from lib.gate.findings import Findings, Place, called, words
 from lib.gate.rules import RULES
-from lib.statistics import t_half_width
+from lib.statistics.intervals import t_half_width
 
 # Dataset -> place -> percent that may stand of an undefended network, and whether exactly that is allowed.
 _MNIST: dict[Place, tuple[float, bool]] = {("linf", 0.3): (2.0, False), ("l2", 3.5): (1.0, True)}

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from lib.base.choices import choice, require_choice
 from lib.base.errors import require
-from lib.network.choices import choice, require_choice
 
 Activation = Literal["relu", "softplus", "silu", "gelu"]
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

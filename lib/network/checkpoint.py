@@ -13,9 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lib.base import files, json_text, params
+from lib.base import checksums, digests, files, json_text, params
 from lib.base.errors import InputError, require
-from lib.network import architecture, digests, folders
+from lib.network import architecture
 from lib.network.architecture import Model
 
 FILES = {"weights.safetensors": "weights", "model.json": "a model description", "history.csv": "the history of a training"}
@@ -29,7 +29,7 @@ def write(folder: Path, model: nn.Module, settings: Model, shape: tuple[int, int
         described = {"model": asdict(settings), "shape": list(shape), "classes": classes}
         (part / "model.json").write_text(json.dumps(described, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         _write_history(part / "history.csv", history)
-        folders.seal(part)
+        checksums.seal(part)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def read(folder: Path, device: torch.device) -> nn.Module:
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"{weights} does not hold the weights that model.json describes: {' '.join(str(error).split())[:200]}") from error
     for name, what in FILES.items():
-        folders.unchanged(folder / name, what)
+        checksums.unchanged(folder / name, what)
     require_finite(model, str(weights))
     return model.to(device).eval()
 

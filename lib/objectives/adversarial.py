@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib import balls
 from lib.base.errors import require
-from lib.network import processes
+from lib.network import processes, projections
 from lib.network.batches import Batch
 from lib.network.model_state import frozen, mode
 
@@ -20,7 +19,7 @@ from lib.network.model_state import frozen, mode
 @dataclass(frozen=True)
 class Settings:
     """`epsilon` null is standard training. `mode` is the model's mode while examples are crafted (the authors' code: train),
-    `semantics` the rules of lib/balls.py (the authors' code: paper), `epochs` the row's own number of them.
+    `semantics` the rules of lib/network/projections.py (the authors' code: paper), `epochs` the row's own number of them.
 
     ramp: first share of the training in which epsilon and step_size grow from 0 to what they are. At a large radius a network may see
         nothing to learn in its first epochs, sometimes for half of a short training.
@@ -62,19 +61,19 @@ def additive(settings: Settings) -> bool:
 
     Under the floor of the paper's rules a step depends on how many images share the mean loss.
     """
-    return settings.epsilon is None or not balls.semantics(settings.semantics).mean_loss
+    return settings.epsilon is None or not projections.semantics(settings.semantics).mean_loss
 
 
 def examples(model: nn.Module, batch: Batch, noise: torch.Generator, settings: Settings) -> Tensor:
     """The last iterate of PGD from a random start, (N, C, H, W) in [0, 1] and within epsilon of the batch's images."""
     assert settings.epsilon is not None
-    rule, images = balls.semantics(settings.semantics), batch.images
-    adversarial = balls.start(images, settings.norm, settings.epsilon, rule, _unit(images, settings.norm, rule, noise))
+    rule, images = projections.semantics(settings.semantics), batch.images
+    adversarial = projections.start(images, settings.norm, settings.epsilon, rule, _unit(images, settings.norm, rule, noise))
     with frozen(model), mode(model, training=settings.mode == "train"):
         for _ in range(settings.steps):
             gradient = _loss_gradient(model, adversarial, batch.labels, rule.mean_loss)
-            adversarial = adversarial + settings.step_size * balls.steepest(gradient, settings.norm, rule.floor)
-            adversarial = balls.project(adversarial, images, settings.norm, settings.epsilon, rule)
+            adversarial = adversarial + settings.step_size * projections.steepest(gradient, settings.norm, rule.floor)
+            adversarial = projections.project(adversarial, images, settings.norm, settings.epsilon, rule)
     return adversarial
 
 
@@ -84,8 +83,8 @@ def _loss_gradient(model: nn.Module, images: Tensor, labels: Tensor, mean: bool)
     return torch.autograd.grad(value * processes.weight() if mean else value, images)[0]
 
 
-def _unit(images: Tensor, norm: balls.Norm, rule: balls.Semantics, noise: torch.Generator) -> Tensor:
-    """What `balls.start` asks for, from the training run's own generator."""
+def _unit(images: Tensor, norm: projections.Norm, rule: projections.Semantics, noise: torch.Generator) -> Tensor:
+    """What `projections.start` asks for, from the training run's own generator."""
     uniform = processes.drawn(torch.rand, images.shape, noise, device=images.device)
     if norm == "linf":
         return 2 * uniform - 1
@@ -93,4 +92,4 @@ def _unit(images: Tensor, norm: balls.Norm, rule: balls.Semantics, noise: torch.
         return uniform
     direction = processes.drawn(torch.randn, images.shape, noise, device=images.device)
     radius = processes.drawn(torch.rand, (len(images), 1, 1, 1), noise, device=images.device) ** (1 / images[0].numel())
-    return direction / balls.lengths(direction) * radius
+    return direction / projections.lengths(direction) * radius

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.base.errors import require
-from lib.gradients import label_logit_gradient
 from lib.network.batches import Batch
+from lib.network.input_gradients import label_logit_gradient
 from lib.objectives import interpretation
 
 SECOND_ORDER = True  # gradients of gradients are taken

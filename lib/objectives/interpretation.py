@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.base.errors import require
-from lib.gradients import label_logit_gradient
 from lib.network import processes
 from lib.network.batches import Batch
+from lib.network.input_gradients import label_logit_gradient
 from lib.network.model_state import mode
 
 Reduction = Literal["sample", "batch", "square"]

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.base.errors import require
-from lib.gradients import jacobian
 from lib.network import processes
 from lib.network.batches import Batch
+from lib.network.input_gradients import jacobian
 
 SECOND_ORDER = True  # gradients of gradients are taken
 

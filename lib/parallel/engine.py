@@ -10,10 +10,10 @@ from typing import Any
 import psutil
 
 from lib.base.errors import InputError, require
-from lib.parallel import authority, busy, lockfile, session, worker
-from lib.parallel.board import Board
+from lib.parallel import authority, dvc_patches, lockfile, session, worker
 from lib.parallel.plan import Step
 from lib.parallel.resources import Resources, Table
+from lib.parallel.run_state import Board
 from lib.parallel.worker import Job, Outcome
 
 os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 41 s each, to reach a cluster
@@ -92,7 +92,7 @@ def run(job: Job, steps: Sequence[Step], table: Table, given: lockfile.Entries, 
     names = {task: name for name, task in tasks.items()}
     waiting = list(names)
     while waiting:
-        gone = next((name for pid, name in ours.items() if not busy.lives(pid)), None)
+        gone = next((name for pid, name in ours.items() if not dvc_patches.lives(pid)), None)
         require(gone is None, f"Ray's {gone} was ended by somebody; the same command goes on where this one stood")
         ended, waiting = ray.wait(waiting, num_returns=1, timeout=SECONDS_BETWEEN_LOOKS)
         for stage, told in _heard(queue):

@@ -17,7 +17,7 @@ from dvc.stage import PipelineStage
 from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
 
-from lib.lineage import NOTES
+from lib.parallel.lineage import NOTES
 
 Entries = dict[str, dict[str, Any]]
 NAME = "dvc.lock"

@@ -11,7 +11,7 @@ from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 
 from lib.base.errors import InputError
-from lib.parallel import busy
+from lib.parallel import dvc_patches
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def plan(root: Path, targets: Sequence[str] = (), force: bool = False) -> Plan:
     Raises:
         InputError: DVC cannot read the pipeline, or knows no such target.
     """
-    busy.overlook_the_dead()
+    dvc_patches.overlook_the_dead()
     try:
-        return busy.patiently(lambda: _planned(root, targets, force))
+        return dvc_patches.patiently(lambda: _planned(root, targets, force))
     except DvcException as error:
         raise InputError(f"DVC cannot plan this: {error}") from error
 

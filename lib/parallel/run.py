@@ -13,11 +13,11 @@ from uuid import uuid4
 from lib.base.errors import require
 from lib.base.git import git
 from lib.parallel import engine, lockfile
-from lib.parallel.board import Board
 from lib.parallel.lockfile import STATE
 from lib.parallel.plan import Plan, plan
 from lib.parallel.resources import Table
-from lib.parallel.turn import only_run
+from lib.parallel.run_lock import only_run
+from lib.parallel.run_state import Board
 from lib.parallel.view import View
 from lib.parallel.worker import Job
 

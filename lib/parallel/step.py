@@ -13,7 +13,7 @@ from typing import Any
 
 from dvc.cli import main as dvc
 
-from lib.parallel import busy, lockfile
+from lib.parallel import dvc_patches, lockfile
 
 
 def reproduce(stage: str, reads: Sequence[str] | None, entries: lockfile.Entries, force: bool) -> int:
@@ -43,7 +43,7 @@ def main(asked: dict[str, Any]) -> None:
         asked: stage, reads, entries and force, as `reproduce` takes them; log; record: where dvc.lock's entry goes, if it is needed.
     """
     _say_in(Path(asked["log"]))
-    busy.overlook_the_dead()
+    dvc_patches.overlook_the_dead()
     lockfile.STATE.mkdir(parents=True, exist_ok=True)
     # Two runs that came to the same stage take turns: the second finds it done.
     with open(lockfile.STATE / f"{asked['stage'].replace(os.sep, '_')}.lock", "w", encoding="utf-8") as turn:

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lib.parallel.board import Board
+from lib.parallel.run_state import Board
 from lib.parallel.worker import Outcome
 
 SECONDS_BETWEEN_LINES = 60.0

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lib.columns import NORMS, radius
 from lib.evaluation import radii
 from lib.evaluation.outcome_file import REFEREE, TRANSFER, Outcomes, Record
 from lib.evaluation.threats import Norm
 from lib.report.results import Evidence, labels, together
 from lib.report.series import headline
 from lib.report.worst_case import of
+from lib.statistics.columns import NORMS, radius
 
 BLACK = (TRANSFER, f"{REFEREE} square")  # how attacks that see no gradient are named where they found a radius
 

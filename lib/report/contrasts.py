@@ -1,4 +1,5 @@
-"""Every comparison of two rows, by one rule (lib/crossed.py), as one frame: what the answer and the claims of the paper are read from.
+"""Every comparison of two rows, by one rule (lib/statistics/crossed.py), as one frame: what the answer and the claims of the paper are read
+from.
 
 What is compared is the mean robust radius, the area under a row's security curve, in either norm; where the paper speaks of radii, the
 accuracies there. The comparisons that the question is about (`Pair.asked`) are corrected among themselves, all others among themselves, and
@@ -12,9 +13,6 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from lib import crossed
-from lib.columns import NORMS, Column, at_threat, radius
-from lib.crossed import Contrast
 from lib.evaluation.threats import threats
 from lib.report.families import Family, families, permuted_targets, teacher_targets, trained_by
 from lib.report.published_folder import Published
@@ -22,6 +20,9 @@ from lib.report.results import Evidence, in_both, labels
 from lib.report.rows import Row
 from lib.report.series import headline
 from lib.report.verdicts import Verdict, verdict
+from lib.statistics import crossed
+from lib.statistics.columns import NORMS, Column, at_threat, radius
+from lib.statistics.crossed import Contrast
 
 SMOOTH, TEACHER, CONTENT = "SmG − simp", "R − NR", "IR − perm"
 JACOBIAN, ADVERSARIAL, STANDARD = "IR − JR", "IR − AT", "IR − Standard"

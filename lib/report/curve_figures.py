@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from lib.columns import NORMS, SEMANTICS, Column, in_columns, radius
 from lib.report.drawing import INK, MUTED, RULE, colours, drawn
 from lib.report.figures import Picture
 from lib.report.results import Evidence, labels
 from lib.report.series import areas, curves, headline
+from lib.statistics.columns import NORMS, SEMANTICS, Column, in_columns, radius
 
 GREY = "#d5d9e0"
 FAR = 1.6  # a radius more than so many times the last interesting one stands behind a break in the axis

@@ -1,4 +1,5 @@
-"""What a change of the training does: a variant minus its base under the same seeds, by the rule of all comparisons (lib/crossed.py).
+"""What a change of the training does: a variant minus its base under the same seeds, by the rule of all comparisons
+(lib/statistics/crossed.py).
 
 Where the robust radii of single images were published, intervals of radii are over images and seeds. A table holds one number per network:
 intervals from it are of seeds only, Student's.
@@ -11,11 +12,11 @@ from math import isfinite, log, nan
 import numpy as np
 import pandas as pd
 
-from lib import crossed
 from lib.base.errors import require
-from lib.columns import Column
 from lib.report.wording import signed
-from lib.statistics import CONFIDENCE, holm
+from lib.statistics import crossed
+from lib.statistics.columns import Column
+from lib.statistics.intervals import CONFIDENCE, holm
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a reader must know before the tables: the data, the attacks, the radius, the reference, and what is counted together."""
 
 from lib.base import params
-from lib.columns import Column
 from lib.report.families import is_robust, teacher_targets
+from lib.statistics.columns import Column
 
 DATASETS = {"mnist5k": "5,000 digits of MNIST", "mnist": "MNIST", "cifar10": "CIFAR-10"}
 STANDARD = {"iterations": 100, "targets": 9, "queries": 5000}  # AutoAttack's own

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from lib.columns import SEMANTICS, per_seed
 from lib.report.drawing import INK, MUTED, colours, drawn
 from lib.report.families import families, permuted_targets
 from lib.report.results import Evidence, labels
 from lib.report.series import headline_column, permutation
-from lib.statistics import t_half_width
+from lib.statistics.columns import SEMANTICS, per_seed
+from lib.statistics.intervals import t_half_width
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from lib import refine, target_file
 from lib.base import params
 from lib.base.errors import require
 from lib.base.image_file import Split
@@ -16,6 +15,7 @@ from lib.report.drawing import INK, MUTED, drawn
 from lib.report.families import is_robust, permuted_targets, teacher_targets
 from lib.report.figures import Picture
 from lib.report.results import Evidence, labels
+from lib.targets import target_file, transforms
 
 SHORT = {"simple": "simp", "smoothgrad": "SmG"}
 COLOURS = "RdBu_r"
@@ -94,7 +94,7 @@ def _targets(path: Path, train: Split, rows: np.ndarray) -> np.ndarray:
     with target_file.opened(path) as (header, maps):
         target_file.fit(path, header, maps, train)
         require(header.name == path.stem, f"{path} says that it holds the targets {header.name!r}")
-        return refine.finished(header.provenance, maps[rows])
+        return transforms.finished(header.provenance, maps[rows])
 
 
 def _pixels(train: Split, rows: np.ndarray) -> np.ndarray:

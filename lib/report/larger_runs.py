@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from lib.columns import CLEAN, Column
 from lib.report import printed, published
 from lib.report.published_folder import Published, provenance
 from lib.report.rows import Row
 from lib.report.templates import rendered
 from lib.report.wording import signed
-from lib.statistics import wilson
+from lib.statistics.columns import CLEAN, Column
+from lib.statistics.intervals import wilson
 
 LARGEST = 5  # so many differences are listed
 

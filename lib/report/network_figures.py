@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 from scipy.stats import spearmanr
 
-from lib.columns import NORMS, radius
 from lib.report.drawing import colours, drawn
 from lib.report.families import Family, families
 from lib.report.figures import Picture
 from lib.report.networks import attacks
 from lib.report.series import headline
+from lib.statistics.columns import NORMS, radius
 
 PANELS = {"cosine_reference": "(a) Cosine with the reference maps", "label_norm": "(b) Norm of the label’s gradient, logarithmic"}
 # Those of the chart on the page.

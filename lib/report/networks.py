@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from lib import gradient_file
+from lib.gradients import gradient_file
 from lib.report.results import Evidence, labels
 from lib.report.series import headline, headline_columns
 from lib.report.worst_case import unbroken
-from lib.statistics import CONFIDENCE, wilson
+from lib.statistics.intervals import CONFIDENCE, wilson
 
 MEASURES = ("label_norm", "other_norm", "cosine_reference", "cosine_target")
 WORST = "worst"

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from lib import refine, target_file
 from lib.base import params
 from lib.base.errors import require
 from lib.base.image_file import Split
@@ -16,6 +15,7 @@ from lib.report.families import is_robust, permuted_targets, teacher_targets
 from lib.report.galleries import target_words
 from lib.report.results import Evidence, labels
 from lib.report.templates import rendered
+from lib.targets import target_file, transforms
 
 METHODS = {"simple": "simple gradient", "smoothgrad": "SmoothGrad"}
 DIGITS = ("mnist", "mnist5k")
@@ -143,7 +143,7 @@ def _read(path: Path, train: Split, rows: np.ndarray) -> np.ndarray:
     with target_file.opened(path) as (header, maps):
         target_file.fit(path, header, maps, train)
         require(header.name == path.stem, f"{path} says that it holds the maps {header.name!r}")
-        return refine.finished(header.provenance, maps[rows])
+        return transforms.finished(header.provenance, maps[rows])
 
 
 def _pick(evidence: Evidence, train: Split, sets: Sets, place: int) -> Pick:

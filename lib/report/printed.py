@@ -7,10 +7,10 @@ from functools import cache
 
 import pandas as pd
 
-from lib.columns import Column
 from lib.report.published import PATH, percent
 from lib.report.rows import Row
 from lib.report.wording import signed
+from lib.statistics.columns import Column
 
 TABLES = {"mnist": "Table 1", "cifar10": "Table 2"}
 SMOOTH, SIMPLE, JACOBIAN, PERMUTED = "IR(R,SmG)", "IR(R,simp)", "JR", "IR(R,perm,SmG)"

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.columns import CLEAN, Column
 from lib.report.rows import Row
+from lib.statistics.columns import CLEAN, Column
 
 PATH = Path(__file__).with_name("published.csv")
 DATASETS = {"mnist": "mnist", "mnist5k": "mnist", "cifar10": "cifar10"}

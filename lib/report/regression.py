@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from lib.base.errors import require
-from lib.statistics import CONFIDENCE
+from lib.statistics.intervals import CONFIDENCE
 
 LEARNED = 0.5  # clean accuracy below which a network has not learned its task, and is no evidence of what makes one robust
 OUTCOME, PREDICTORS = "robust", ("doublings", "cosine_reference")

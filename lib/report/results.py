@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import gradient_file
 from lib.base.errors import require
 from lib.base.image_file import Split
-from lib.columns import CLEAN, Column
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import NORMS, PAPER, TRANSFER, Outcomes, Radius, Record
 from lib.evaluation.threats import Norm, Threat, threats
-from lib.gradient_file import Gradients
+from lib.gradients import gradient_file
+from lib.gradients.gradient_file import Gradients
 from lib.report import grid
 from lib.report.rows import Row, rows, seeds
+from lib.statistics.columns import CLEAN, Column
 
 COLUMNS = ["dataset", "technique", "seed", "semantics", "attack", "norm", "epsilon", "accuracy", "n"]
 CURVE = 12  # steps of a security curve, at most

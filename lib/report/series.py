@@ -7,12 +7,12 @@ import pandas as pd
 
 from lib.base import params
 from lib.base.errors import require
-from lib.columns import CLEAN, Column, at_threat, in_columns, per_seed, radius
 from lib.evaluation.threats import Norm, threats
 from lib.report.families import permuted_targets
 from lib.report.results import Evidence, labels, together
 from lib.report.settings import FigureThreat
 from lib.report.worst_case import of, unbroken
+from lib.statistics.columns import CLEAN, Column, at_threat, in_columns, per_seed, radius
 
 
 def headline() -> FigureThreat:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lib.columns import Column
 from lib.report.effects import Change, outcome
+from lib.statistics.columns import Column
 
 COLLAPSE = 30.0  # points of clean accuracy: a network that loses so much has not learnt its task
 
@@ -21,7 +21,7 @@ def ranked(changes: Sequence[Change]) -> list[Change]:
 
 
 def reading(table: pd.DataFrame) -> str:
-    """How the numbers of a study's table (lib/study_table.py) and their effects are to be read."""
+    """How the numbers of a study's table (lib/studies/study_table.py) and their effects are to be read."""
     first, seeds = table.iloc[0], int(table["seed"].nunique())
     images, threat = int(first["n_attacked"]), Column("", "", first["norm"], first["epsilon"]).threat
     return (

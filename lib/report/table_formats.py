@@ -7,11 +7,11 @@ from itertools import groupby
 import pandas as pd
 from markupsafe import Markup
 
-from lib.columns import CLEAN, Column
 from lib.report.tables import Cell, Line, Table
 from lib.report.templates import rendered
 from lib.report.wording import signed
-from lib.statistics import wilson
+from lib.statistics.columns import CLEAN, Column
+from lib.statistics.intervals import wilson
 
 _MARKDOWN_MARKS = {"": "{}", "best": "**{}**", "second": "<u>{}</u>", "third": "\\*{}"}
 _LATEX_MARKS = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "third": "{}$^*$"}

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from lib.columns import CLEAN, NORMS, Column, at_threat, per_seed, radius, table_columns
 from lib.report import published
 from lib.report.results import Evidence, in_both, labels
 from lib.report.series import headline
 from lib.report.worst_case import unbroken
-from lib.statistics import t_half_width, wilson
+from lib.statistics.columns import CLEAN, NORMS, Column, at_threat, per_seed, radius, table_columns
+from lib.statistics.intervals import t_half_width, wilson
 
 MARKS = ("best", "second", "third")
 ENOUGH_FOR_TWO_DECIMALS = 5000

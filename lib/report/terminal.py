@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from textwrap import fill
 
-from lib.columns import CLEAN
 from lib.report.aligned import WIDTH, aligned
 from lib.report.claims import Claim, verdict
 from lib.report.contrasts import Compared
 from lib.report.gate import SYMBOLS, Gate
 from lib.report.tables import Line, Table
 from lib.report.wording import interval, p_value
+from lib.statistics.columns import CLEAN
 
 
 def table_text(table: Table) -> str:

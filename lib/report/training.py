@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from lib import trained_out
+from lib.base import checksums
 from lib.base.errors import InputError, require
-from lib.network import folders
 from lib.report.results import labels
 from lib.report.rows import rows, seeds
 from lib.report.templates import rendered
+from lib.statistics import trained_out
 
 HISTORY = "history.csv"
 BEFORE = ["technique", "row", "seed", "epoch", "learning_rate", "first_loss", "loss"]
@@ -42,7 +42,7 @@ def frame(models: Path | None) -> pd.DataFrame:
 
 
 def courses(histories: pd.DataFrame) -> pd.DataFrame:
-    """Of what `frame` gives one line per row and seed: its epochs, `fell`, `late` and `trained_out` (lib/trained_out.py)."""
+    """Of what `frame` gives one line per row and seed: its epochs, `fell`, `late` and `trained_out` (lib/statistics/trained_out.py)."""
     lines = []
     for (technique, row, seed), history in histories.groupby(["technique", "row", "seed"], sort=False):
         found = trained_out.course(history["first_loss"].iloc[0], list(history["loss"]))
@@ -65,7 +65,7 @@ def note(found: pd.DataFrame) -> Markup:
 
 
 def _history(path: Path) -> pd.DataFrame:
-    folders.unchanged(path, "the history of a training")
+    checksums.unchanged(path, "the history of a training")
     try:
         found = pd.read_csv(path)
     except ValueError as error:

@@ -5,8 +5,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from lib import crossed
-from lib.crossed import Contrast
+from lib.statistics import crossed
+from lib.statistics.crossed import Contrast
 
 Verdict = Literal["supported", "contradicted", "cannot tell", "not tested here"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

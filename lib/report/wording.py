@@ -2,7 +2,7 @@
 
 from math import isfinite
 
-from lib.crossed import Contrast
+from lib.statistics.crossed import Contrast
 
 
 def signed(value: float, digits: int = 1) -> str:

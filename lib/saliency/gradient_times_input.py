@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from lib import gradients
+from lib.network import input_gradients
 
 
 @dataclass(frozen=True)
@@ -19,4 +19,4 @@ def maps(model: nn.Module, images: Tensor, labels: Tensor, settings: Settings, n
 
     Zero wherever the image is black: as a target it asks for no gradient there, whatever the teacher's is.
     """
-    return images * gradients.of_label(model, images, labels)
+    return images * input_gradients.of_label(model, images, labels)

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from lib import gradients
+from lib.network import input_gradients
 
 
 @dataclass(frozen=True)
 class Settings:
     """`of`: what is differentiated where a network returns probabilities, its logits or these (the authors' code)."""
 
-    of: gradients.Of = "logits"
+    of: input_gradients.Of = "logits"
 
 
 def maps(model: nn.Module, images: Tensor, labels: Tensor, settings: Settings, noise: Callable[[int], Tensor]) -> Tensor:
     """Signed maps (N, C, H, W) of images (N, C, H, W) in [0, 1], in logits per unit of pixel intensity; no noise is asked for."""
-    return gradients.of_label(model, images, labels, settings.of)
+    return input_gradients.of_label(model, images, labels, settings.of)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lib import gradients
 from lib.base.errors import require
+from lib.network import input_gradients
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Settings:
     sigma: float
     clamp: bool
     include_clean: bool
-    of: gradients.Of = "logits"
+    of: input_gradients.Of = "logits"
 
     def __post_init__(self) -> None:
         require(self.samples > 0, f"samples (N) must be positive, got {self.samples}")
@@ -29,8 +29,8 @@ class Settings:
 
 def maps(model: nn.Module, images: Tensor, labels: Tensor, settings: Settings, noise: Callable[[int], Tensor]) -> Tensor:
     """Signed maps (N, C, H, W) of images (N, C, H, W) in [0, 1]; `noise(n)` gives each image its n standard normal draws."""
-    total = gradients.of_label(model, images, labels, settings.of) if settings.include_clean else torch.zeros_like(images)
+    total = input_gradients.of_label(model, images, labels, settings.of) if settings.include_clean else torch.zeros_like(images)
     for draw in noise(settings.samples).unbind(1):
         noisy = images + settings.sigma * draw
-        total = total + gradients.of_label(model, noisy.clamp(0, 1) if settings.clamp else noisy, labels, settings.of)
+        total = total + input_gradients.of_label(model, noisy.clamp(0, 1) if settings.clamp else noisy, labels, settings.of)
     return total / (settings.samples + settings.include_clean)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lib import gradients
 from lib.base.errors import require
+from lib.network import input_gradients
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def maps(model: nn.Module, images: Tensor, labels: Tensor, settings: Settings, n
     """
     mean, squares = torch.zeros_like(images), torch.zeros_like(images)
     for index, draw in enumerate(noise(settings.samples).unbind(1)):
-        gradient = gradients.of_label(model, images + settings.sigma * draw, labels)
+        gradient = input_gradients.of_label(model, images + settings.sigma * draw, labels)
         change = gradient - mean
         mean = mean + change / (index + 1)
         squares = squares + change * (gradient - mean)  # Welford's sum: no difference of large numbers

@@ -2,11 +2,11 @@
 
 from math import sqrt
 
-from lib import datasets, refine
-from lib.attacks import referee
+from lib.attacks import outcomes, referee
 from lib.base import params
 from lib.base.errors import require
-from lib.evaluation import outcomes
+from lib.images import datasets
+from lib.targets import transforms
 
 # How many images of a split are asked for, and of which.
 ASKED = {
@@ -28,7 +28,7 @@ def images() -> None:
 
 def thresholds() -> None:
     """At a phi this large every target would be zero."""
-    settings, count = params.section(refine.Threshold, "threshold"), VALUES.get(params.value("data", "dataset"))
+    settings, count = params.section(transforms.Threshold, "threshold"), VALUES.get(params.value("data", "dataset"))
     if count is None:
         return
     largest = (count - 1) / sqrt(count) if settings.ddof else sqrt(count - 1)  # a map of zeros but for one value

@@ -5,8 +5,8 @@ from types import ModuleType
 from typing import Any
 
 from lib.base import params
+from lib.base.choices import choice
 from lib.base.errors import attempt, require
-from lib.network.choices import choice
 from lib.report import rows, settings
 from lib.training import loop
 from lib.training.objective import divisible

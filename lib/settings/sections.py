@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from lib import alignment, datasets, presets, refine
-from lib.attacks import transfer
+from lib.attacks import outcomes, transfer, work
 from lib.base import params
+from lib.base.choices import choice
 from lib.base.errors import attempt, noting, require
-from lib.evaluation import outcomes, work
 from lib.evaluation import threats as lists
+from lib.gradients import alignment
+from lib.images import datasets
 from lib.network import architecture
-from lib.network.choices import choice
 from lib.report import rows, settings
-from lib.teachers import Accuracy
+from lib.studies import presets
+from lib.targets import transforms
+from lib.targets.extraction.teachers import Accuracy
 from lib.training import loop
 
 Rule = Callable[[], Any]
@@ -103,20 +105,20 @@ RULES: dict[str, Rule] = {
     "rows": rows.rows,
     **{section: partial(trained, section, objective) for section, objective in rows.TRAINED_BY.items()},
     "saliency": partial(params.section, Saliency, "saliency"),
-    "threshold": partial(params.section, refine.Threshold, "threshold"),
+    "threshold": partial(params.section, transforms.Threshold, "threshold"),
     "permute": partial(params.section, Permute, "permute"),
     "evaluation": partial(params.section, work.Evaluation, "evaluation"),
     "threats": threats,
     "attacks": partial(params.section, outcomes.Settings, "attacks"),
-    "own_attacks": partial(chosen, "lib.suites", "attack", "own_attacks"),
+    "own_attacks": partial(chosen, "lib.own_attacks", "attack", "own_attacks"),
     "transfer": partial(params.section, transfer.Settings, "transfer"),
     "gradients": partial(params.section, alignment.Plan, "gradients"),
     "report": partial(params.section, settings.Report, "report"),
 }
 # Sections of single commands, which the pipeline does not need.
 OPTIONAL: dict[str, Rule] = {
-    "sources": partial(chosen, "lib.sources", "target source", "sources"),
-    "nulls": partial(chosen, "lib.nulls", "null", "nulls"),
+    "sources": partial(chosen, "lib.targets.from_images", "target source", "sources"),
+    "nulls": partial(chosen, "lib.targets.controls", "null", "nulls"),
     "distillation": partial(trained, "distillation", "distillation"),
 }
 

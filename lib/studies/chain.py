@@ -12,10 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lib import presets
-from lib.base import params
-from lib.network import digests
-from lib.network.choices import choice
+from lib.base import digests, params
+from lib.base.choices import choice
+from lib.studies import presets
 from lib.studies.variant import Targets, Variant
 
 PRESET = "strict"  # what every study starts from

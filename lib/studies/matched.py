@@ -21,7 +21,8 @@ def of_seed(seed: int, images: Path, base: Path, variant: Variant, study: Study,
 
 
 def matched(chain: Chain, variant: Variant, study: Study, search: Search) -> Measures:
-    """Search, train and measure under one seed; the notes also hold strength, trials, the reference's loss, and 1 where the search succeeded."""
+    """Search, train and measure under one seed; the notes also hold strength, trials, the reference's loss, and 1 where the search
+    succeeded."""
     require(len(variant.scale) > 0, f"a variant must name in `scale` what the strength multiplies, {variant.label} names nothing")
     with under({}):
         wanted = measures.validation_loss(chain.student(REFERENCE))

@@ -9,15 +9,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib import alignment, refine, target_file, trained_out
-from lib.base import image_file, params
+from lib.attacks import outcomes
+from lib.attacks.work import Evaluation, classified
+from lib.base import checksums, image_file, params
 from lib.base.image_file import Split
-from lib.evaluation import outcomes
-from lib.evaluation.work import Evaluation, classified
-from lib.network import batches, checkpoint, folders, runtime
+from lib.gradients import alignment
+from lib.network import batches, checkpoint, runtime
 from lib.network.model_state import evaluating
+from lib.statistics import trained_out
 from lib.studies.measure_file import Measures
 from lib.studies.variant import Study, Variant
+from lib.targets import target_file, transforms
 
 BATCH = 250
 
@@ -35,8 +37,8 @@ def measures(folder: Path, images: Path, targets: Path | None, reference: Path, 
         clean = classified(network, batches.on_device(test, device), BATCH)
     found = _attacked(network, test, study, variant, device)
     norm, own, shared = _gradients(network, train, targets, reference, study, device)
-    gradients = {"label_norm": norm, "cosine_reference": shared, "cosine_target": own}
-    return Measures(clean, **found, **gradients, validation_loss=validation_loss(folder), notes=course(folder))
+    of_training: dict[str, Any] = {"validation_loss": validation_loss(folder), "notes": course(folder)}
+    return Measures(clean, **found, label_norm=norm, cosine_reference=shared, cosine_target=own, **of_training)
 
 
 def _attacked(network: nn.Module, test: Split, study: Study, variant: Variant, device: torch.device) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def _gradients(
 
 def _maps(path: Path, train: Split, count: int) -> np.ndarray:
     header, maps = target_file.read(path, train)
-    return refine.finished(header.provenance, maps[:count])
+    return transforms.finished(header.provenance, maps[:count])
 
 
 def validation_loss(folder: Path) -> float:
@@ -75,11 +77,11 @@ def validation_loss(folder: Path) -> float:
 
 
 def course(folder: Path) -> dict[str, float]:
-    """How the training loss came down: `fell` and `late` of lib/trained_out.py."""
+    """How the training loss came down: `fell` and `late` of lib/statistics/trained_out.py."""
     epochs = _history(folder)
     return asdict(trained_out.course(float(epochs[0]["first_loss"]), [float(line["loss"]) for line in epochs]))
 
 
 def _history(folder: Path) -> list[dict[str, str]]:
-    with folders.unchanged(folder / "history.csv", "the history of a training").open(newline="", encoding="utf-8") as file:
+    with checksums.unchanged(folder / "history.csv", "the history of a training").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

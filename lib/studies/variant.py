@@ -16,7 +16,8 @@ class Targets:
     """Where a student's target interpretations come from.
 
     Either the maps of a `teacher` by a saliency `method` (thresholded), or a teacher-free `source`; then, if asked, `disturbed` by a
-    null that destroys part of their structure (lib/nulls), or permuted to a `level`. The teacher "initial" is an untrained network.
+    null that destroys part of their structure (lib/targets/controls), or permuted to a `level`. The teacher "initial" is an untrained
+    network.
     """
 
     teacher: str | None = None

@@ -26,8 +26,9 @@ def crop_and_flip(images: Tensor, targets: Tensor | None, generator: torch.Gener
 
 
 def thresholded(maps: Tensor, phi: float | None, ddof: int) -> Tensor:
-    """Zero every value inside [mean - phi std, mean + phi std] of its own map, over all channels (Sec. 3.1), as `lib.refine.threshold`
-    does once and for all; here for maps that were cropped and flipped first, whose padding enters mean and deviation.
+    """Zero every value inside [mean - phi std, mean + phi std] of its own map, over all channels (Sec. 3.1), as
+    `lib.targets.transforms.threshold` does once and for all; here for maps that were cropped and flipped first, whose padding enters mean
+    and deviation.
 
     Args:
         maps: (N, C, H, W).

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib import gradients
 from lib.base.errors import InputError, require
-from lib.network import processes
+from lib.network import input_gradients, processes
 from lib.network.batches import Batch
 from lib.network.model_state import evaluating, mode
 from lib.network.progress import progress
@@ -74,8 +73,8 @@ def fit(
 ) -> list[dict]:
     """Train `model` in place and leave the selected epoch's weights in it, in eval mode.
 
-    On a CUDA device the objective's Python runs a few times only and is repeated as a graph (lib/training/captured.py). Several processes
-    compute each step together (lib/training/together.py); the first measures each epoch and keeps the state.
+    On a CUDA device the objective's Python runs a few times only and is repeated as a graph (lib/training/cuda_graphs.py). Several
+    processes compute each step together (lib/training/distributed.py); the first measures each epoch and keeps the state.
 
     Args:
         test: the test split, for the selection `leaking_test` and for no other.
@@ -156,7 +155,7 @@ def gradient_norm(model: nn.Module, data: Batch) -> dict[str, float]:
     """Mean L2 norm of the label logit's gradient over the first images of `data`, in eval mode, in logits per unit of pixel intensity."""
     few = data.take(slice(0, NORM_IMAGES))
     with evaluating(model):
-        norms = gradients.of_label(model, few.images, few.labels).flatten(1).norm(dim=1)
+        norms = input_gradients.of_label(model, few.images, few.labels).flatten(1).norm(dim=1)
     return {"validation_gradient_norm": float(norms.mean())}
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lib import target_file
-from lib.base import image_file, params
+from lib.base import digests, image_file, params
 from lib.base.errors import InputError, require
-from lib.network import architecture, batches, checkpoint, digests, processes, runtime
+from lib.network import architecture, batches, checkpoint, processes, runtime
+from lib.targets import target_file
 from lib.training import loop
 from lib.training.augment import thresholded
 from lib.training.objective import Objective

@@ -17,10 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lib import unfinished
-from lib.base import files
+from lib.base import digests, files, resume_folder
 from lib.base.errors import require
-from lib.network import digests, processes
+from lib.network import processes
 from lib.training.objective import Objective
 from lib.training.run import Run
 
@@ -29,7 +28,7 @@ class Store:
     """The file that belongs to the result `out`, for the training with this `fingerprint`."""
 
     def __init__(self, out: Path, fingerprint: str) -> None:
-        self.path, self.fingerprint = unfinished.place(out, ".safetensors"), fingerprint
+        self.path, self.fingerprint = resume_folder.place(out, ".safetensors"), fingerprint
 
     def load(self, run: Run) -> None:
         """Bring `run` to where the file says it was, if there is one of this training; say so, or why not, on standard error.
@@ -69,7 +68,7 @@ class Store:
             return
         for path in (self.path, self._part()):
             path.unlink(missing_ok=True)
-        unfinished.remove_empty(self.path)
+        resume_folder.remove_empty(self.path)
 
     def _part(self) -> Path:
         return self.path.with_name(self.path.name + ".part")

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from lib.network import processes
 from lib.network.batches import Batch
-from lib.training.captured import Captured
-from lib.training.lowered import lowered
+from lib.training.cuda_graphs import Captured
+from lib.training.distributed import Together
+from lib.training.mixed_precision import lowered
 from lib.training.objective import Objective, capturable
-from lib.training.together import Together
 
 
 class Gradients:
@@ -34,7 +34,7 @@ class Gradients:
         return torch.stack([self._part(part, len(part) / len(batch)) for part in split(batch, self.parts)]).sum(0)
 
     def _part(self, batch: Batch, share: float) -> Tensor:
-        """Of several processes each computes some rows of a part; what they leave must be added up (lib/training/together.py)."""
+        """Of several processes each computes some rows of a part; what they leave must be added up (lib/training/distributed.py)."""
         mine = processes.share(len(batch))
         with processes.sharing(mine):
             loss, terms = self.objective(self.model, batch if mine.weight == 1 else batch.take(slice(mine.first, mine.last)), self.noise)

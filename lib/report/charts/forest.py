@@ -10,13 +10,13 @@ import pandas as pd
 import vl_convert
 from altair import SCHEMA_VERSION
 
-from lib.columns import NORMS
 from lib.report import contrasts
 from lib.report.charts.looks import themes
 from lib.report.charts.panel import Drawing, Panel, specification
 from lib.report.contrasts import Compared
 from lib.report.figures import Picture
 from lib.report.wording import interval, p_value
+from lib.statistics.columns import NORMS
 
 NAME, WIDTH = "contrasts", 640
 OVER = {

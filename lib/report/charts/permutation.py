@@ -5,13 +5,13 @@ from math import nan
 import altair as alt
 import pandas as pd
 
-from lib.columns import SEMANTICS, per_seed
 from lib.report.charts.looks import Look
 from lib.report.charts.panel import Drawing, Panel, shade, specification
 from lib.report.families import families, permuted_targets
 from lib.report.results import Evidence, labels
 from lib.report.series import headline_column, permutation
-from lib.statistics import t_half_width, wilson
+from lib.statistics.columns import SEMANTICS, per_seed
+from lib.statistics.intervals import t_half_width, wilson
 
 HEIGHT = 240
 # Measure of the permutation series -> the column of `over_images` that it is.

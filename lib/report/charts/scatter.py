@@ -5,11 +5,11 @@ from dataclasses import replace
 import altair as alt
 import pandas as pd
 
-from lib.columns import radius
 from lib.report.charts.looks import Look
 from lib.report.charts.panel import Choice, Drawing, Panel, shade, specification, symbol
 from lib.report.networks import attacks
 from lib.report.series import headline
+from lib.statistics.columns import radius
 
 NONE = ""  # no row is chosen
 PICKED = "picked"

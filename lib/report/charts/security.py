@@ -6,13 +6,13 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from lib.columns import CLEAN, NORMS, SEMANTICS, Column, in_columns, radius
 from lib.report.charts.looks import Look
 from lib.report.charts.panel import Choice, Drawing, Panel, dashed, shade, specification, symbol
 from lib.report.curve_figures import positions
 from lib.report.results import Evidence
 from lib.report.series import areas, curves
-from lib.statistics import wilson
+from lib.statistics.columns import CLEAN, NORMS, SEMANTICS, Column, in_columns, radius
+from lib.statistics.intervals import wilson
 
 STRICT = "strict"
 ROWS = {"row": "row"}
