@@ -8,7 +8,7 @@ SECTIONS := data|model|training|rows|teachers|at|jr|ir|saliency|threshold|permut
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help env repro parallel plots experiments test numeric slow lint scale preset audit beyond matched benchmark lock clean
+.PHONY: help env repro parallel plots experiments test numeric slow lint scale preset audit beyond matched benchmark reference lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what there is
@@ -53,7 +53,7 @@ slow: env  ## What make test leaves out: every page of the documentation followe
 lint: env
 	ruff check lib stages tests tools
 	ruff format --check lib stages tests tools
-	mypy
+	mypy --num-workers 2
 
 scale: env  ## Choose a parameter set: make scale NAME=quick | tiny | mnist_cpu | mnist | cifar10 | cifar10_small, with PRESET=strict | paper
 	python -m tools.scale $(NAME) --preset $(PRESET)
@@ -74,6 +74,9 @@ audit beyond matched:
 
 benchmark: env  ## Rebuild everything in a fresh clone with an empty cache and print where the time went
 	python -m tools.benchmark
+
+reference: env  ## Pages of every module, class and function of lib, stages and tools, from their docstrings, in .reference
+	python -m pdoc --docformat google --output-directory .reference lib stages tools 2> /dev/null
 
 lock:  ## Resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --group dev --python-version 3.11 --no-emit-index-url --no-header --quiet -o requirements.lock

@@ -98,7 +98,7 @@ def built_once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Calla
 def build_team_project(folder: Path) -> None:
     """`origin.git`, and `one`: a fresh clone of it in which everything has run, by commands that only write random bytes.
 
-    The README's first two commands have been typed there, so that everything has been pushed to `store`.
+    The first two commands of docs/how-to/share-targets.md have been typed there, so that everything has been pushed to `store`.
     """
     start = Member(folder / "home", copy_of_project(folder / "start"))
     start.do("git init -q -b main && git add -A && git commit -qm start")
@@ -107,7 +107,7 @@ def build_team_project(folder: Path) -> None:
     one.clone(folder / "origin.git")
     one.do("dvc repro -q && git add -A && git commit -qm 'Record the results' && git push -q")
     one = replace(one, environment={"STORE": str(folder / "store")})
-    for line in typed("README.md", "Share it")[:2]:
+    for line in typed("docs/how-to/share-targets.md", "In five commands")[:2]:
         one.do(line)
 
 

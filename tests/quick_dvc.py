@@ -1,8 +1,8 @@
 """`dvc` without the time in which a new Python imports DVC: a process that has imported it forks for every call.
 
-What runs is DVC's own `main`, in a process of its own with the caller's words, folder, environment, umask and open ends. Only dvc.lock is
-read by the C parser: DVC reads and rewrites it for every stage, by a slow parser that keeps comments, of which it has none. A test that
-kills DVC, or limits it, runs the real command instead.
+What runs is DVC's own `main`, in a process of its own with the caller's words, folder, environment, umask and open ends. Only YAML is read
+faster: dvc.lock by the C parser, where DVC takes a slow one that keeps comments, of which it has none; and params.yaml once, not for every
+stage. A test that kills DVC, or limits it, runs the real command instead.
 """
 
 import ctypes
@@ -14,9 +14,9 @@ import signal
 import socket
 import sys
 import tempfile
-from functools import cache
+from copy import deepcopy
+from functools import cache, lru_cache
 from pathlib import Path
-from types import ModuleType
 
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
@@ -68,7 +68,7 @@ def serve(line: socket.socket, place: str) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     for name in IMPORTED:
         importlib.import_module(name)
-    _read_locks_fast(importlib.import_module("dvc.utils.serialize._yaml"))
+    read_yaml_fast()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         call = line.accept()[0]
@@ -78,8 +78,11 @@ def serve(line: socket.socket, place: str) -> None:
         call.close()
 
 
-def _read_locks_fast(yaml: ModuleType) -> None:
-    slow = yaml.parse_yaml_for_update
+def read_yaml_fast() -> None:
+    """In this process a text is parsed once, and dvc.lock by the C parser."""
+    yaml = importlib.import_module("dvc.utils.serialize._yaml")
+    slow, parsed = yaml.parse_yaml_for_update, lru_cache(8)(yaml.parse_yaml)
+    yaml.parse_yaml = lambda text, path: deepcopy(parsed(text, path))
     yaml.parse_yaml_for_update = lambda text, path: (yaml.parse_yaml if str(path).endswith("dvc.lock") else slow)(text, path)
 
 

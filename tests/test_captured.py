@@ -162,7 +162,7 @@ def chosen(device: str, objective=OBJECTIVES["standard"]) -> object:
     return stepper(model, torch.optim.SGD(model.parameters(), 0.1), objective, noise, precision="float32", parts=1)  # type: ignore
 
 
-def test_graphs_are_for_cuda_devices_unless_switched_off_or_impossible(monkeypatch):
+def test_graphs_are_for_cuda_devices_where_switched_on_and_possible(monkeypatch):
     class Counting:
         capturable = False
 
@@ -170,12 +170,12 @@ def test_graphs_are_for_cuda_devices_unless_switched_off_or_impossible(monkeypat
             raise NotImplementedError
 
     monkeypatch.delenv("CUDA_GRAPHS", raising=False)
+    assert isinstance(chosen("cuda"), Gradients)
+    monkeypatch.setenv("CUDA_GRAPHS", "1")
     assert isinstance(chosen("cuda"), Captured) and isinstance(chosen("cpu"), Gradients)
     assert isinstance(chosen("cuda", Counting()), Gradients)
     ramped = adversarial.Settings(1.0, "l2", 0.5, 2, "eval", "strict", ramp=0.2)
     assert isinstance(chosen("cuda", partial(adversarial.loss, settings=ramped)), Gradients)
-    monkeypatch.setenv("CUDA_GRAPHS", "0")
-    assert isinstance(chosen("cuda"), Gradients)
 
 
 def test_nothing_in_a_step_asks_the_device_for_a_number(monkeypatch):
@@ -207,8 +207,9 @@ def test_a_batch_is_split_into_parts_as_equal_as_can_be():
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_on_a_gpu_a_training_of_graphs_is_the_eager_one(monkeypatch, objective, name, precision):
+    monkeypatch.setenv("CUDA_GRAPHS", "1")
     graphs, history = fitted(objective, name, "cuda", precision=precision)
-    monkeypatch.setenv("CUDA_GRAPHS", "0")
+    monkeypatch.delenv("CUDA_GRAPHS")
     eager, expected = fitted(objective, name, "cuda", precision=precision)
     tolerance = {"rtol": 1e-3, "atol": 1e-4} if precision == "float32" else {"rtol": 0.05, "atol": 0.02}
     for entry, other in zip(history, expected, strict=True):
@@ -217,8 +218,9 @@ def test_on_a_gpu_a_training_of_graphs_is_the_eager_one(monkeypatch, objective, 
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_gpu_every_repeat_draws_new_numbers():
+def test_on_a_gpu_every_repeat_draws_new_numbers(monkeypatch):
     """The random starts of adversarial training: the same batch gives another loss."""
+    monkeypatch.setenv("CUDA_GRAPHS", "1")
     model = network("cnn", "cuda").eval()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     noise = torch.Generator("cuda").manual_seed(0)

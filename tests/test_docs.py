@@ -1,5 +1,6 @@
 """What the documentation says to type exists, its links lead somewhere, and its code runs."""
 
+import ast
 import contextlib
 import doctest
 import importlib
@@ -137,6 +138,21 @@ def test_every_page_with_commands_or_code_is_followed_by_a_test_or_says_which_ot
     followed = (ROOT / "tests/test_walks.py").read_text()
     with_blocks = [page.relative_to(ROOT) for page in WRITTEN if blocks(page, "bash") or blocks(page, "python")]
     assert [str(page) for page in with_blocks if f'"{page}"' not in followed] == []
+
+
+def test_every_module_and_public_name_has_a_docstring() -> None:
+    bare = []
+    for file in sorted(path for folder in ("lib", "stages", "tools") for path in (ROOT / folder).rglob("*.py") if path.stat().st_size):
+        tree = ast.parse(file.read_text())
+        bare += [] if ast.get_docstring(tree) else [str(file)]
+        public = (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"))
+        bare += [f"{file}: {node.name}" for node in public if not ast.get_docstring(node) and not is_command(node)]
+    assert bare == []
+
+
+def is_command(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Whether it is a command, which says by its help what it does."""
+    return any("command(" in ast.unparse(line) or "group(" in ast.unparse(line) for line in node.decorator_list)
 
 
 TUTORIAL = ROOT / "docs/tutorial.md"

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from dvc.utils.serialize import load_yaml
-from project import ROOT
+from project import ROOT, run
 from toy_pipeline import RESOURCES, alive, waited
 
 from lib.parallel import lockfile
@@ -94,7 +94,7 @@ def worked(folder: Path, *stages: str) -> list[list]:
     return [json.loads(line) for line in said.splitlines()]
 
 
-def test_steps_of_a_worker_are_forks_of_one_process_that_run_the_code_as_it_stands(folder: Path) -> None:
+def test_steps_of_a_worker_are_forks_of_one_process_that_run_the_code_as_it_stands_and_are_noted_as_by_dvc(folder: Path) -> None:
     ends = worked(folder, "say@a", "edit", "say@b", "shell", "refuse", "say@b")
     assert [state for state, *_ in ends] == ["ran", "ran", "ran", "failed", "cached"], ends
     assert ends[3][1] == "exit status 255" and "Error: expected a place, got none" in ends[3][2]
@@ -105,14 +105,11 @@ def test_steps_of_a_worker_are_forks_of_one_process_that_run_the_code_as_it_stan
     assert a["hidden"] and a["shown"]
     # What the pattern does not match the real shell runs, in a process of its own.
     assert (folder / "sum.txt").read_text() == "2\n" and more["parent"] != a["parent"]
-
-
-def test_what_forks_note_is_what_a_serial_run_records(folder: Path) -> None:
-    worked(folder, "say@a", "say@b")
+    # What forks note is what a serial run records.
     notes = {name: entry for path in (folder / lockfile.NOTES).glob("*.yaml") for name, entry in load_yaml(str(path)).items()}
-    own = os.environ | {"DVC_SITE_CACHE_DIR": str(folder / "site"), "PYTHONPATH": str(folder), "DVC_NO_ANALYTICS": "1"}
-    subprocess.run([sys.executable, "-m", "dvc", "commit", "-q", "-f", "say@a", "say@b"], cwd=folder, env=own, check=True)
-    assert notes == load_yaml(str(folder / "dvc.lock"))["stages"]
+    run("dvc commit -q -f say@b shell", folder)
+    recorded = load_yaml(str(folder / "dvc.lock"))["stages"]
+    assert recorded == {name: notes[name] for name in ("say@b", "shell")}
 
 
 @pytest.mark.parametrize("victim", ["worker", "staying", "step"])

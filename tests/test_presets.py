@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pages import anchors
 from project import ROOT, SHIPPED
 from ruamel.yaml import YAML
 
@@ -49,7 +50,8 @@ def test_every_switch_of_the_table_meets_a_key_of_some_scale_and_has_a_page() ->
     met = {(place[0], name) for document in documents for place, name, _ in presets._places(document)}
     for key, switch in presets.switches().items():
         assert (key.split(".")[0], key.split(".")[-1]) in met, key
-        assert (ROOT / "docs/decisions" / f"{switch.page}.md").is_file(), switch.page
+        page, _, section = switch.page.partition("#")
+        assert not section or section in anchors(ROOT / "docs/decisions" / page), switch.page
         assert switch.why.endswith(".")
 
 
@@ -121,11 +123,11 @@ def test_departures_name_key_value_expectation_and_page() -> None:
     del document["ir"]["R_simple"]["reduction"]
     document["training"]["epochs"] = 1
     assert [(one.key, one.value, one.expected, one.page) for one in presets.departures(document)] == [
-        ("ir.R_simple.reduction", presets.MISSING, "sample", "norm-penalty"),
-        ("saliency.methods.smoothgrad.clamp", True, False, "smoothgrad"),
+        ("ir.R_simple.reduction", presets.MISSING, "sample", "README.md#norm-penalty"),
+        ("saliency.methods.smoothgrad.clamp", True, False, "README.md#smoothgrad"),
     ]
     assert str(presets.departures(document)[1]) == (
-        "saliency.methods.smoothgrad.clamp is true, the preset has false (docs/decisions/smoothgrad.md)"
+        "saliency.methods.smoothgrad.clamp is true, the preset has false (docs/decisions/README.md#smoothgrad)"
     )
 
 
@@ -158,7 +160,7 @@ def test_the_check_changes_nothing_and_fails_where_something_departs(folder: Pat
     (folder / "params.yaml").write_text(text)
     result = CliRunner().invoke(preset.main, ["--check"])
     assert result.exit_code == 1 and (folder / "params.yaml").read_text() == text
-    assert "training.nesterov is true, the preset has false (docs/decisions/optimiser.md)" in result.output
+    assert "training.nesterov is true, the preset has false (docs/decisions/README.md#optimiser)" in result.output
     assert "Error: params.yaml departs from the preset strict in 1 of its keys" in result.output
     other = CliRunner().invoke(preset.main, ["paper", "--check"]).output
     assert "ir.R_simple.reduction is sample, the preset has batch" in other and "training.nesterov" not in other

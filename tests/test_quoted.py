@@ -23,27 +23,13 @@ PAIRS = {  # what the pages say of it: the contrast in quick.json
 # page -> its sentences. {file/row/what}: see `value`.
 SENTENCES = {
     "README.md": [
-        "IR(R,SmG), trained on a robust teacher's maps, reaches {linf/R_smoothgrad} ({l2/R_smoothgrad}), standard training "
-        "{linf/NR} ({l2/NR}); "
-        "adversarial training (L2 2.5) reaches {linf/AT25} ({l2/AT25}), and IR(R,SmG) is {linf/adversarial/percent} % "
-        "({l2/adversarial/percent} %) behind it. What the maps show matters: they lead the same maps with their pixels permuted by "
-        "{linf/permuted/percent} % ({l2/permuted/percent} %), and IR(R,simp) leads "
-        "maps of a non-robust teacher by {linf/simple/percent} % ({l2/simple/percent} %);",
-        "over maps of a non-robust teacher, {linf/foreign/percent} % ({l2/foreign/percent} %), "
-        "and over Jacobian regularization, {linf/jacobian/percent} % ({l2/jacobian/percent} %).",
-        "leaves {quick/R_simple/paper} % of IR(R,simp) standing at L∞ 0.2, the strict search {quick/R_simple/worst} %",
-        "lose {audit/ir_literal/loss} and {audit/jr_no_factor/loss} points, a network that returns probabilities "
-        "{audit/ir_probabilities/loss};",
-        "reaches {beyond/d3_m0} %, the norm alone {beyond/d0_m1} %, both {beyond/d3_m1} %, neither {beyond/d0_m0} %",
-        "reaches {beyond/other_class} %; the teacher's logits alone {beyond/distilled} %",
-        "takes IR to {beyond/ir_gelu} % and Jacobian regularization from {beyond/jr} to {beyond/jr_gelu} %",
-        "as IR(R,SmG), {matched/ir} %, Jacobian regularization reaches {matched/jr} %, permuted targets {matched/permuted} %, IR(R,simp) "
-        "{matched/r_simple} %; a non-robust teacher's maps, {matched/nr_smoothgrad} %, and adversarial training, {matched/at} %,",
-        "{mnist_cpu/R_smoothgrad/paper} % for IR(R,SmG) at L∞ 0.2, published {paper/IR(R,SmG)}. The strict attack leaves "
-        "{mnist_cpu/R_smoothgrad/strict} %, its permuted control {mnist_cpu/R_smoothgrad_perm100/strict}, a non-robust teacher's maps "
-        "{mnist_cpu/NR_smoothgrad/strict}, Jacobian regularization {mnist_cpu/JR/strict}, and adversarial training "
-        "{mnist_cpu/AT25/strict} (L2 2.5)",
-        "gradients were penalised lose {gap/penalised} points to it, adversarially trained ones {gap/adversarial} (",
+        "| standard training | {linf/NR} | {l2/NR} | |",
+        "| Jacobian regularization | {linf/JR} | {l2/JR} | {linf/jacobian/percent} % ({l2/jacobian/percent} %) |",
+        "with their pixels permuted | {linf/R_smoothgrad_perm100} | {l2/R_smoothgrad_perm100} | "
+        "{linf/permuted/percent} % ({l2/permuted/percent} %) |",
+        "of a robust teacher | {linf/R_smoothgrad} | {l2/R_smoothgrad} | |",
+        "| adversarial training, L2 2.5 | {linf/AT25} | {l2/AT25} | −{linf/adversarial/percent} % (−{l2/adversarial/percent} %) |",
+        "non-robust teacher, {linf/simple/percent} % ({l2/simple/percent} %), in both",
     ],
     "docs/science.md": [
         *(
@@ -68,11 +54,18 @@ SENTENCES = {
         "({linf/permuted/low} to {linf/permuted/high}), and IR(R,simp) leads the "
         "standard teacher's maps by {linf/simple/percent} % ({linf/simple/low} to "
         "{linf/simple/high})",
-        "neither {beyond/d0_m0} %, the norm alone {beyond/d0_m1} %, the direction alone {beyond/d3_m0} %, both {beyond/d3_m1} %",
+        "({l2/permuted/percent}, {l2/simple/percent}, {l2/foreign/percent}, {l2/jacobian/percent} %), and that of adversarial training "
+        "({l2/adversarial/percent} %)",
+        "either {beyond/d0_m0} %, the norm alone {beyond/d0_m1} %, the direction alone {beyond/d3_m0} %, both {beyond/d3_m1} %",
         "without any teacher, give {beyond/other_class} %; a student of the teacher's logits gets {beyond/distilled} %",
         "IR(R,simp) {matched/r_simple} %, IR(R,SmG) {matched/ir} %, norm alone {matched/norm_only} %, JR {matched/jr} %, permuted targets "
-        "{matched/permuted} %, maps of the standard teacher (SmG) {matched/nr_smoothgrad} %",
-        "leaves {quick/R_simple/paper} % of IR(R,simp) standing where the search leaves {quick/R_simple/worst} %",
+        "{matched/permuted} %, adversarial training {matched/at} %, maps of the standard teacher (SmG) {matched/nr_smoothgrad} %",
+        "{mnist_cpu/R_smoothgrad/paper} % for IR(R,SmG) at L∞ 0.2, published {paper/IR(R,SmG)}. The strict attack leaves "
+        "{mnist_cpu/R_smoothgrad/strict} %, its permuted control {mnist_cpu/R_smoothgrad_perm100/strict}, a non-robust teacher's maps "
+        "{mnist_cpu/NR_smoothgrad/strict}, Jacobian regularization {mnist_cpu/JR/strict}, and adversarial training "
+        "{mnist_cpu/AT25/strict} (L2 2.5)",
+        "gradients were penalised lose {gap/penalised} points to it, adversarially trained ones {gap/adversarial} (",
+        "takes IR to {beyond/ir_gelu} % and Jacobian regularization from {beyond/jr} to {beyond/jr_gelu} %",
         "with standard deviations of up to {grid/spread} points",
         "trained for 60 epochs, {confidence/60/lead} points of what it reports",
     ],

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import networkx
 import pytest
+import quick_dvc
 from dvc.repo import Repo
 from members import built_once
 from project import ROOT, copy, edited, ran, run, shrink, start
@@ -113,6 +114,7 @@ def project(finished: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def asked(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy that DVC is only asked about: who edits a file puts it back."""
+    quick_dvc.read_yaml_fast()
     return shutil.copytree(finished, tmp_path_factory.mktemp("asked") / "project", symlinks=True)
 
 

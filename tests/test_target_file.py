@@ -105,12 +105,12 @@ def test_digests_do_not_depend_on_the_memory_that_maps_lie_in():
 
 
 def test_no_flipped_byte_goes_unnoticed(tmp_path):
-    """Each byte of the maps and digests, and every third of the rest: the reader refuses with a sentence, or gives what was written."""
+    """Every fifth byte of the maps and digests, every thirteenth of the rest: refused in a sentence, or read as it was written."""
     path = written(tmp_path)
     whole, refused, harmless = path.read_bytes(), 0, 0
     with h5py.File(path, "r") as file:
         start, digests = (file[f"train/{name}"].id.get_offset() for name in ("maps", "row_digests"))
-    everywhere = {*range(start, start + MAPS.nbytes), *range(digests, digests + 16 * len(MAPS)), *range(0, len(whole), 3)}
+    everywhere = {*range(start, start + MAPS.nbytes, 5), *range(digests, digests + 16 * len(MAPS), 5), *range(0, len(whole), 13)}
     for place in sorted(everywhere):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         try:
@@ -124,7 +124,7 @@ def test_no_flipped_byte_goes_unnoticed(tmp_path):
             harmless += 1
             assert header == HEADER and np.array_equal(maps, MAPS)
             assert not start <= place < start + MAPS.nbytes
-    assert refused > 600 and harmless > 0
+    assert refused > 120 and harmless > 0
 
 
 @pytest.mark.parametrize("key, value", [("name", "NR_simple"), ("dataset", "other"), ("provenance", "{}"), ("provenance", "no JSON")])

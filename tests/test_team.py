@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 SET = "data/targets/0/R_smoothgrad.h5"
 NAME = "targets-R_smoothgrad"
 RESULTS = ("data", "models", "results/attacks", "results/transfer", "results/gradients")
-SHARE = typed("README.md", "Share it")
+SHARE = typed("docs/how-to/share-targets.md", "In five commands")
 CHECK = "check@params"
 STUDENT = {
     CHECK, "train-ir@R_smoothgrad-0", "evaluate-attacks@R_smoothgrad-0", "transfer-attacks@0", "measure-gradients@0", "report",
@@ -48,7 +48,7 @@ def change_lambda(member: Member) -> None:
         document["ir"]["R_smoothgrad"]["lambda_d"] = 7.0
 
 
-def test_the_readme_s_five_commands_work_word_for_word_in_fresh_clones(team: Path, tmp_path: Path) -> None:
+def test_the_five_commands_of_sharing_work_word_for_word_in_fresh_clones(team: Path, tmp_path: Path) -> None:
     """The first two were typed by who computed, in `team`; the third is for a team mate, the fourth for a release, the last for anyone."""
     assert len(SHARE) == 5
     one = Member(tmp_path / "a", team / "one")

@@ -244,15 +244,15 @@ def test_release_targets(walk: Walk, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 # Pages that another test follows, and why this one does not.
 ELSEWHERE = {
-    "README.md": "test_team.py, section Share it; the rest as in the tutorial",
+    "README.md": "the tutorial types the same commands",
     "docs/how-to/when-something-is-wrong.md": "test_damage.py: every case",
-    "docs/how-to/share-targets.md": "test_team.py, test_shared_cache.py: other people, other machines",
+    "docs/how-to/share-targets.md": "test_team.py (its five commands word for word), test_shared_cache.py: other people, other machines",
     "docs/how-to/run-in-parallel.md": "test_parallel.py, test_cluster.py: Ray",
     "docs/how-to/run-on-slurm.md": "test_cluster.py, with stand-ins for srun and scontrol",
     "docs/how-to/run-on-a-gpu.md": "builds of torch, and devices that are not here",
     "docs/how-to/train-on-several-gpus.md": "test_distributed.py: processes",
     "docs/how-to/run-a-study.md": "test_study_pipeline.py, test_studies.py: half an hour",
-    "docs/README.md": "test_reference.py",
+    "docs/stages.md": "commands that only name things",
     "docs/audit.md": "half an hour",
     "docs/attack-cost.md": "measurements of hours; test_attack_cost.py",
     "docs/confident-networks.md": "measurements of hours",

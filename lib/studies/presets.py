@@ -43,7 +43,7 @@ class Departure:
     page: str
 
     def __str__(self) -> str:
-        return f"{self.key} is {written(self.value)}, the preset has {written(self.expected)} (docs/decisions/{self.page}.md)"
+        return f"{self.key} is {written(self.value)}, the preset has {written(self.expected)} (docs/decisions/{self.page})"
 
 
 def switches() -> dict[str, Switch]:

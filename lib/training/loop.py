@@ -73,7 +73,7 @@ def fit(
 ) -> list[dict]:
     """Train `model` in place and leave the selected epoch's weights in it, in eval mode.
 
-    On a CUDA device the objective's Python runs a few times only and is repeated as a graph (lib/training/cuda_graphs.py). Several
+    With CUDA_GRAPHS=1 the objective's Python runs a few times only and is repeated as a graph (lib/training/cuda_graphs.py). Several
     processes compute each step together (lib/training/distributed.py); the first measures each epoch and keeps the state.
 
     Args:

@@ -65,11 +65,11 @@ def split(batch: Batch, parts: int) -> list[Batch]:
 def stepper(
     model: nn.Module, optimizer: torch.optim.Optimizer, objective: Objective, noise: torch.Generator, *, precision: str, parts: int
 ) -> Stepper:
-    """Captured as CUDA graphs on a CUDA device, unless CUDA_GRAPHS=0, the objective must run anew for each batch, or several processes
-    compute it; else eager."""
+    """Eager; with CUDA_GRAPHS=1 (experimental) captured as CUDA graphs on a CUDA device, unless the objective must run anew for each batch
+    or several processes compute it."""
     if processes.count() > 1:
         return Together(Gradients(model, objective, noise, optimizer.zero_grad, precision=precision, parts=parts), model)
-    graphs = noise.device.type == "cuda" and os.environ.get("CUDA_GRAPHS") != "0" and capturable(objective)
+    graphs = noise.device.type == "cuda" and os.environ.get("CUDA_GRAPHS") == "1" and capturable(objective)
     if not graphs:
         return Gradients(model, objective, noise, optimizer.zero_grad, precision=precision, parts=parts)
     for parameter in model.parameters():
