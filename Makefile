@@ -3,7 +3,7 @@ PYTHON ?= python3
 NAME ?= quick
 PRESET ?= strict
 # Columns of `make experiments`: results of a row as report/summary.json calls them, and the sections of params.yaml.
-KEEP ?= clean|worst\.linf_\w+
+KEEP ?= clean|mean_radius\.linf
 SECTIONS := data|model|training|rows|teachers|at|jr|ir|saliency|threshold|permute|evaluation|threats|attacks|own_attacks|transfer|gradients|report
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

@@ -51,6 +51,4 @@ def opened(
 
 def wait_until_drawn(page: Page, scheme: str) -> None:
     """Until every chart is drawn in this scheme, or has failed."""
-    page.wait_for_function(
-        f"[...document.querySelectorAll('figure.chart')].every(f => f.dataset.drawn === '{scheme}' || f.matches('.failed'))"
-    )
+    page.wait_for_function(f"[...document.querySelectorAll('.chart')].every(f => f.dataset.drawn === '{scheme}' || f.matches('.failed'))")

@@ -57,7 +57,6 @@ def write(left: dict[str, int], lambda_j: float = 0.3, digest: str = "d", datase
         for radius, accuracy in ((0.0, 38 / 40), (0.2, count / 40))
     ]
     table("curves", ["technique", "semantics", "attack", "norm", "epsilon", "accuracy"], curves)
-    Path("report/summary.json").write_text(json.dumps({"JR": {"worst": {"linf_0_2": left["JR"] / 80}}}))
     write_verdicts(left, lambda_j)
 
 
@@ -68,10 +67,10 @@ def write_verdicts(left: dict[str, int], lambda_j: float) -> None:
     found = [Line(row, row, {seed: judged(verdict, lambda_j) for seed, verdict in enumerate(verdicts[row])}) for row in left]
     Path("report/gate.json").write_text(json.dumps(to_json(Gate(found))))
     claims = [
-        ("beats", "JR beats NR.", "strict", f"by {lambda_j}", "contradicted" if late else "supported"),
-        ("smaller", "JR has smaller gradients.", "", f"{lambda_j} < 5", "supported"),
+        ("beats", "JR beats NR.", "strict", "contradicted" if late else "supported", "JR over NR", lambda_j, 0.1, 9, "%", ""),
+        ("smaller", "JR has smaller gradients.", "", "supported", "JR over NR, gradient norm", lambda_j - 5, -6, -1, "", ""),
     ]
-    table("claims", ["claim", "sentence", "semantics", "ours", "verdict"], claims)
+    table("claims", ["claim", "sentence", "semantics", "verdict", "comparison", "estimate", "low", "high", "unit", "reason"], claims)
     networks = [
         (row, seed, attack, {"NR": 5.0, "JR": (2 + seed) * lambda_j}[row], 0.5, "")
         for row in left

@@ -82,7 +82,7 @@ def read_yaml_fast() -> None:
     """In this process a text is parsed once, and dvc.lock by the C parser."""
     yaml = importlib.import_module("dvc.utils.serialize._yaml")
     slow, parsed = yaml.parse_yaml_for_update, lru_cache(8)(yaml.parse_yaml)
-    yaml.parse_yaml = lambda text, path: deepcopy(parsed(text, path))
+    yaml.parse_yaml = lambda text, path, typ="safe": deepcopy(parsed(text, path, typ))
     yaml.parse_yaml_for_update = lambda text, path: (yaml.parse_yaml if str(path).endswith("dvc.lock") else slow)(text, path)
 
 

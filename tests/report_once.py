@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from members import built_once
 
 from lib.base import checksums
-from lib.report import environments, rows
+from lib.report import provenance, rows
 from stages import report
 
 SHARES = {"NR": 0.2, "R_smoothgrad": 0.85, "R_simple": 0.84, "R_smoothgrad_perm100": 0.6, "NR_smoothgrad": 0.6, "NR_simple": 0.6, "JR": 0.7}
@@ -32,7 +32,7 @@ def build(folder: Path) -> None:
         report_grid.make(SHARES)
         study_grid.publish("audit", study_grid.frame("audit", study_grid.raised("ir_nesterov", (10, 11, 12))))
         (study_grid.PUBLISHED / "README.md").write_text("no study")
-        for path in environments.results("mnist5k"):
+        for path in provenance.results("mnist5k"):
             elsewhere = path.startswith("results/attacks/1/JR.") or path == "results/transfer/0"
             report_grid.write_record(path, **H100 if elsewhere else {})
         Path("results/environments/models/0/JR.json").unlink()

@@ -45,13 +45,15 @@ def test_an_image_counts_only_if_the_search_left_it_and_a_black_box_attack_found
 def test_the_table_puts_each_attack_beside_the_strict_one_on_the_same_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report_grid.make({"JR": 0.2, "NR": 0.2})
-    table = black_box.build(report_grid.read())
-    found = {line.technique: line for line in table.lines}
-    assert table.asked == {"from AT(L2,1.5)": 40, "from AT(L2,2.5)": 40, "from Standard": 40}
+    found = black_box.frame(report_grid.read())
+    shown = black_box.wide(found)
+    assert list(shown.columns)[-2:] == ["square", "black-box only"] and shown.loc["Standard", "from Standard"] == "–"
+    assert shown.loc["JR", "from AT(L2,1.5)"] == "40.0<small>strict 32.5</small>"
+    frame = found.set_index(["technique", "attack"])
+    assert frame.drop("square", level="attack")["n"].unique().tolist() == [40]
     paper, strict = 16, 13  # of the 100 images at L∞ 0.2, the first ones
-    cell = found["JR"].cells["from AT(L2,1.5)"]
-    assert (cell.accuracy, cell.strict, cell.images) == pytest.approx((paper / 40, strict / 40, 40))
-    assert "from Standard" not in found["Standard"].cells and "from Standard" in found["JR"].cells
-    assert found["JR"].square == black_box.Square(0, 2 * 13) and found["JR"].only == 0
-    frame = black_box.to_frame(table).set_index(["technique", "attack"])
-    assert frame.loc[("JR", "square")]["accuracy_percent"] == 100 and frame.loc[("JR", "square")]["n"] == 26
+    cell = frame.loc[("JR", "from AT(L2,1.5)")]
+    assert (cell["accuracy_percent"], cell["strict_percent"], cell["n"]) == (100 * paper / 40, 100 * strict / 40, 40)
+    assert ("Standard", "from Standard") not in frame.index and ("JR", "from Standard") in frame.index
+    square = frame.loc[("JR", "square")]
+    assert (square["accuracy_percent"], square["n"], square["broken_by_black_box_only"]) == (100, 2 * 13, 0)

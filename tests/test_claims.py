@@ -1,14 +1,18 @@
 """The claims on grids whose answers are known beforehand."""
 
+import pandas as pd
 import pytest
+import study_grid
 from claim_grid import LEAD, make
 
-from lib.report import claim_table, claims, contrasts, printed, statements
-from lib.report.claims import GRADIENTS, Claim
-from lib.report.results import Evidence
-from lib.report.verdicts import CANNOT_TELL, CONTRADICTED, NOT_TESTED, SUPPORTED, every, most, over_seeds
+from lib.report import claims, comparisons, published
+from lib.report.claims import every, most
+from lib.report.comparisons import CANNOT_TELL, CONTRADICTED, NOT_TESTED, SUPPORTED
 
-COMPARED = {statement.key for statement in statements.statements()}
+GRADIENTS = ""
+COMPARED = {
+    claim["key"] for claim in claims.stated() if claim["measure"] in ("radius", "accuracy") and not {"also", "study"} & claim.keys()
+}
 ABOUT_CIFAR = {"jacobian_cifar10", "divergence"}
 
 
@@ -17,16 +21,19 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def judged(evidence: Evidence) -> list[Claim]:
-    return claims.claims(evidence, contrasts.contrasts(evidence), contrasts.accuracies(evidence))
+def found(*arguments, study=(), **changes) -> pd.DataFrame:
+    evidence = make(*arguments, **changes)
+    return claims.claims(evidence, [*comparisons.of_run(evidence), *study])
 
 
-def found(*arguments, **changes) -> dict[str, Claim]:
-    return {claim.key: claim for claim in judged(make(*arguments, **changes))}
+def verdicts(found: pd.DataFrame, semantics: str = "strict") -> dict[str, str]:
+    tested = found[(found["semantics"] == semantics) & (found["reason"] == "")]
+    return dict(zip(tested["claim"], tested["verdict"]))
 
 
-def verdicts(found: dict[str, Claim], semantics: str = "strict") -> dict[str, str]:
-    return {key: claim.findings[semantics].verdict for key, claim in found.items() if semantics in claim.findings}
+def untested(found: pd.DataFrame) -> dict[str, str]:
+    """Claim -> why it is not tested."""
+    return {claim: reason for claim, reason in zip(found["claim"], found["reason"]) if reason}
 
 
 @pytest.mark.parametrize("semantics", ["paper", "strict"])
@@ -74,8 +81,8 @@ def test_the_verdict_may_differ_between_attacks():
     def share(row, column, seed):
         return LEAD[row] if column.semantics == "paper" else 0.5
 
-    claim = found(share)["jacobian_mnist"]
-    assert {name: finding.verdict for name, finding in claim.findings.items()} == {"paper": SUPPORTED, "strict": CANNOT_TELL}
+    claimed = found(share)
+    assert [verdicts(claimed, name)["jacobian_mnist"] for name in ("paper", "strict")] == [SUPPORTED, CANNOT_TELL]
 
 
 @pytest.mark.parametrize(
@@ -88,20 +95,22 @@ def test_the_verdict_may_differ_between_attacks():
     ],
 )
 def test_claims_about_missing_rows_are_not_tested_and_say_why(missing, lost):
-    whole, part = found(LEAD), found(LEAD, without=missing)
-    gone = {key for key in whole if whole[key].findings and not part[key].findings}
-    assert gone == lost
-    assert all(part[key].reason for key in gone)
+    whole, part = untested(found(LEAD)), untested(found(LEAD, without=missing))
+    assert part.keys() - whole.keys() == lost and {part[key] for key in lost} == {"missing rows"}
 
 
-def test_what_is_about_another_dataset_or_about_distillation_is_not_tested():
-    on_mnist, on_cifar = found(LEAD), found({}, scale="cifar10")
-    assert {key for key, claim in on_mnist.items() if not claim.findings} == {*ABOUT_CIFAR, "distillation"}
-    untested = {key: claim.reason for key, claim in on_cifar.items() if not claim.findings}
-    assert set(untested) == {"jacobian_mnist", "hardest", "falling", "alignment", "distillation"}
-    assert untested["hardest"] == "It is about MNIST; this run is on cifar10."
-    frame = claims.to_frame(list(on_cifar.values())).set_index("claim")
-    assert frame.loc["distillation", "verdict"] == NOT_TESTED
+def test_what_is_about_another_dataset_or_about_distillation_is_not_tested_and_says_why():
+    on_mnist, on_cifar = untested(found(LEAD)), untested(found({}, scale="cifar10"))
+    assert on_mnist == dict.fromkeys(ABOUT_CIFAR, "other dataset") | {"distillation": "missing study"}
+    assert set(on_cifar) == {"jacobian_mnist", "hardest", "falling", "alignment", "distillation"}
+    assert on_cifar["hardest"] == "other dataset" and set(on_cifar.values()) <= set(claims.REASONS)
+
+
+@pytest.mark.parametrize(("points", "verdict"), [((-9, -10, -11), SUPPORTED), ((9, 10, 11), CONTRADICTED), ((-9, 0, 9), CANNOT_TELL)])
+def test_distillation_is_decided_by_the_study_that_trains_it(points, verdict):
+    table = study_grid.frame("beyond", study_grid.raised("distilled", points))
+    table = table[table["variant"].isin(["ir", "distilled"])].drop(columns=["radius_l2", "radius_linf"])
+    assert verdicts(found(LEAD, study=comparisons.of_table("beyond", table)))["distillation"] == verdict
 
 
 @pytest.mark.parametrize(("mismatched", "other", "verdict"), [(0.9, 0.5, SUPPORTED), (0.5, 0.9, CONTRADICTED), (0.7, 0.7, CANNOT_TELL)])
@@ -117,10 +126,10 @@ def test_smaller_gradients_need_all_seeds_and_allow_one_exception():
     def norms(row, seed):
         return {"NR": 10.0, "JR": 11.0}.get(row, 1.0) * (1 + seed / 10)
 
-    assert found({}, norms=norms)["smaller_gradients"].findings[GRADIENTS].verdict == SUPPORTED
+    assert verdicts(found({}, norms=norms), GRADIENTS)["smaller_gradients"] == SUPPORTED
     several = found({}, norms=lambda row, seed: norms(row, seed) + 20 * (row in ("R", "AT25")))
-    assert several["smaller_gradients"].findings[GRADIENTS].verdict == CONTRADICTED
-    assert found({}, norms=norms, seeds=[0])["smaller_gradients"].findings[GRADIENTS].verdict == CANNOT_TELL
+    assert verdicts(several, GRADIENTS)["smaller_gradients"] == CONTRADICTED
+    assert verdicts(found({}, norms=norms, seeds=[0]), GRADIENTS)["smaller_gradients"] == CANNOT_TELL
 
 
 def test_jacobian_regularization_may_have_the_smaller_gradients_and_still_lose():
@@ -137,46 +146,48 @@ def test_alignment_is_followed_over_the_permuted_shares():
     def cosines(row, seed):
         return (0.9 - order.index(row) / 10) * (1 + (seed - 1) / 100) if row in order else 0.5
 
-    finding = found({}, cosines=cosines)["alignment"].findings[GRADIENTS]
-    assert finding.verdict == SUPPORTED and "0.90 → 0.80 → 0.70 → 0.60 → 0.50" in finding.numbers
-    assert found({}, cosines=lambda row, seed: -cosines(row, seed))["alignment"].findings[GRADIENTS].verdict == CONTRADICTED
+    line = found({}, cosines=cosines).set_index("claim").loc["alignment"]
+    assert (line["verdict"], line["parts"], line["supported"]) == (SUPPORTED, 4, 4) and line["estimate"] == pytest.approx(0.1)
+    assert verdicts(found({}, cosines=lambda row, seed: -cosines(row, seed)), GRADIENTS)["alignment"] == CONTRADICTED
 
 
-def test_the_frame_holds_one_line_per_finding():
-    claimed = judged(make(LEAD))
-    lines = claims.to_frame(claimed)
-    assert list(lines.columns) == claims.COLUMNS
-    assert len(lines) == sum(max(1, len(claim.findings)) for claim in claimed)
-    numbers = lines.set_index(["claim", "semantics"])["ours"]
-    assert "IR(R,SmG) over JR, L∞: +63.6 [" in numbers["jacobian_mnist", "strict"]
-    assert "IR(R,SmG) over JR, L∞ 0.2: +35.0 [" in numbers["jacobian_mnist", "paper"]
+def test_the_frame_holds_one_line_per_claim_and_attack_with_the_comparison_that_decides():
+    lines = found(LEAD)
+    assert list(lines.columns) == claims.COLUMNS and not lines.duplicated(["claim", "semantics"]).any()
+    line = lines.set_index(["claim", "semantics"]).loc[("jacobian_mnist", "strict")]
+    assert (line["comparison"], line["unit"], line["n"], line["seeds"]) == ("IR(R,SmG) over JR, L2", "%", 200, 3)
+    assert line["estimate"] == pytest.approx(63.6, abs=0.1) and line["low"] < line["estimate"] < line["high"]
+    assert lines.set_index(["claim", "semantics"]).loc[("jacobian_mnist", "paper"), "estimate"] == pytest.approx(35)
 
 
-def test_the_papers_own_numbers_are_computed_and_its_slips_named():
-    published = {statement.key: statement.published for statement in statements.statements()}
-    assert "in 5 of 5 cells, +1.20 to +11.81" in published["jacobian_mnist"]
-    assert "+1.23 to +14.37" in published["jacobian_cifar10"] and "2.33" in published["jacobian_cifar10"]
-    assert "6.71 and 6.05" in published["divergence"]
-    assert "+0.58 over AT(L2,2.5) at L∞ 0.3" in published["hardest"] and "−8.76" in published["hardest"]
-    assert "in 4 of 5 cells" in published["permuted"]
-    assert printed.better_of_two("mnist") == 1.2
+def test_of_a_contradicted_claim_the_part_is_shown_that_contradicts_it_most():
+    def share(row, column, seed):
+        return {"R_smoothgrad": {0.3: 0.1, 0.25: 0.3}.get(column.epsilon, 0.9)}.get(row, 0.5)
+
+    line = found(share).set_index(["claim", "semantics"]).loc[("jacobian_mnist", "paper")]
+    assert (line["verdict"], line["comparison"]) == (CONTRADICTED, "IR(R,SmG) over JR, L∞ 0.3")
+    assert (line["parts"], line["supported"], line["contradicted"]) == (5, 3, 2)
+
+
+def test_the_papers_own_numbers_are_computed_from_its_tables():
+    columns = ["published_ahead", "published_cells", "published_low", "published_high"]
+    lines = found(LEAD).set_index(["claim", "semantics"])[columns]
+    assert list(lines.loc["jacobian_mnist", "strict"]) == [5, 5, 1.20, 11.81]
+    assert list(lines.loc["jacobian_cifar10", ""]) == [8, 8, 1.23, 14.37]
+    assert lines.loc[("divergence", ""), "published_high"] == 6.71
+    assert list(lines.loc["hardest", "strict"]) == [3, 4, -8.76, 9.15]
+    assert list(lines.loc["permuted", "strict"])[:2] == [4, 5]
+    assert lines.loc[("defended", "strict"), "published_low"] == 0.34
+    assert published.gaps("mnist", "IR(R,SmG)", "IR(R,simp)")["points"].tolist()[-2:] == [3.32, 0.66]
 
 
 def test_the_table_shows_every_claim_and_every_verdict():
-    evidence = make(LEAD)
-    claimed = judged(evidence)
-    html = str(claim_table.to_html(claimed, evidence))
-    assert html.count('<tr><th scope="row">') == len(claimed)
-    for verdict, count in claims.to_frame(claimed)["verdict"].value_counts().items():
-        assert html.count(f"{verdict}</span>") == count, verdict
-
-
-def test_the_tally_counts_what_the_table_shows():
-    all_claims = list(found(LEAD).values())
-    frame = claims.to_frame(all_claims)
-    shown = list(frame[frame["semantics"].isin(["strict", ""])]["verdict"])
-    assert len(shown) == len(all_claims)
-    assert claims.tally(all_claims, "strict") == {verdict: shown.count(verdict) for verdict in set(shown)}
+    claimed = found(LEAD)
+    shown = claims.shown(claimed, {"paper": "Paper", "strict": "Strict"})
+    assert len(shown) == claimed["claim"].nunique() and list(shown.columns)[1:] == ["Paper", "Strict"]
+    for name, words in (("paper", "Paper"), ("strict", "Strict")):
+        counts = {verdict: sum(f">{verdict}</span>" in cell for cell in shown[words]) for verdict in comparisons.VERDICTS}
+        assert {verdict: count for verdict, count in counts.items() if count} == claims.tally(claimed, name)
 
 
 def test_rules_on_parts():
@@ -184,9 +195,3 @@ def test_rules_on_parts():
     assert every(parts) == CONTRADICTED and every(parts[:3]) == CANNOT_TELL and every(parts[:2]) == SUPPORTED
     assert most(parts) == CANNOT_TELL and most(parts[:3]) == SUPPORTED and most([CONTRADICTED] * 2 + [SUPPORTED]) == CONTRADICTED
     assert every([]) == most([]) == NOT_TESTED
-
-
-def test_gradient_measures_need_seeds_that_agree_closely_for_how_many_there_are():
-    assert over_seeds([[1.0, 1.1, 0.9], [0.2, 2.0, 0.1]]) == [SUPPORTED, CANNOT_TELL]
-    assert over_seeds([[-1.0, -1.4, -0.6]]) == [CONTRADICTED] and over_seeds([[-1.0, -1.4, -0.6]] * 2) == [CANNOT_TELL] * 2
-    assert over_seeds([[1.0]]) == [CANNOT_TELL], "one seed decides nothing"

@@ -156,9 +156,9 @@ def test_make_experiments_keeps_changed_parameters_and_few_results():
     document = YAML(typ="safe").load(SHIPPED.read_text())
     settings = [name if not isinstance(entry, dict) else f"{name}.{next(iter(entry))}" for name, entry in document.items() if entry != {}]
     row = json.loads((ROOT / "results/published/quick.json").read_text())["JR"]
-    kept = ["Experiment", "JR.clean", "JR.worst.linf_0_2", "ir.R_smoothgrad.lambda_d", *settings]
+    kept = ["Experiment", "JR.clean", "JR.mean_radius.linf", "ir.R_smoothgrad.lambda_d", *settings]
     dropped = ["Created", "State", "models/0/JR", "data/targets/0/R_simple.h5", "lib/base", "contrasts.R_smoothgrad_over_JR.linf.percent"]
-    dropped += [f"JR.{name}" for name in row if name not in ("clean", "worst")]
-    assert "linf_0_2" in row["worst"]
+    dropped += ["JR.paper", "JR.mean_radius.l2"]
+    assert set(row) == {"clean", "paper", "mean_radius"}
     assert [name for name in kept if re.match(found[1], name)] == []
     assert [name for name in dropped if not re.match(found[1], name)] == []

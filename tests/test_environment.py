@@ -27,8 +27,7 @@ from report_once import H100
 from lib.base import environment, params
 from lib.base.command import command, result
 from lib.base.errors import InputError
-from lib.report import environments, origins
-from lib.report.environments import Made, Records
+from lib.report import provenance
 from lib.report.results import Evidence
 from stages import prepare_data, train_jr
 
@@ -268,7 +267,7 @@ def test_the_report_looks_for_exactly_the_records_that_the_stages_declare(shippe
     params.parsed.cache_clear()
     outs = [out.def_path for stage in all_stages() if stage.path_in_repo == "dvc.yaml" for out in stage.outs]
     declared = {path for path in outs if path.startswith("results/environments/")}
-    assert {str(environment.place(Path(path))) for path in environments.results("mnist5k")} == declared
+    assert {str(environment.place(Path(path))) for path in provenance.results("mnist5k")} == declared
 
 
 @pytest.fixture(scope="module")
@@ -288,30 +287,29 @@ def evidence(made, monkeypatch) -> Evidence:
     return made[1]
 
 
-def records(changes: dict[str, dict | None] | None = None, **everywhere: object) -> Records:
+def records(changes: dict[str, dict | None] | None = None, **everywhere: object) -> pd.DataFrame:
     """A record of every result, `changes` by path on top of what is said everywhere; None removes one."""
-    found = {}
-    for path, kind in environments.results("mnist5k").items():
+    lines = []
+    for path, kind in provenance.results("mnist5k").items():
         change = (changes or {}).get(path, {})
-        data = None if change is None else report_grid.record(**everywhere | change)
-        found[path] = Made(kind, None if data is None else params.parse(environment.Environment, data, path))
-    return found
+        record = dict.fromkeys(["stage", *provenance.FIELDS]) if change is None else report_grid.record(**everywhere | change)
+        known = [record[field] for field in provenance.FIELDS]
+        lines.append((path, kind, record["stage"], "" if change is None else provenance.identity(known), *known))
+    return pd.DataFrame(lines, columns=["path", "kind", "stage", "environment", *provenance.FIELDS], dtype=object)
 
 
 def test_rows_of_one_environment_are_said_to_be_so_in_one_sentence(evidence):
-    found = origins.notice(evidence, records())
-    words = "torch 2.13.0, cpu (Made up), commit aaaaaaa, lock bbbbbbb"
-    assert (found.level, found.text) == ("same", f"All rows of this table were made in one environment: {words}.")
-    assert (found.missing, found.steps) == ("", {})
+    origin = provenance.origin(evidence, records())
+    assert (origin.level, origin.differ, origin.groups, origin.missing) == ("same", [], [], [])
+    assert provenance.said(origin) == "All rows of the table were made in the same environments."
 
 
 def test_targets_thresholded_on_the_cpu_of_a_gpu_machine_are_no_difference_between_rows(evidence):
-    on_cpu = {path: {"threads": None} for path, kind in environments.results("mnist5k").items() if kind == "targets"}
-    on_gpu = {path: H100 for path in environments.results("mnist5k") if path not in on_cpu}
-    found = origins.notice(evidence, records(on_cpu | on_gpu))
-    assert found.level == "same"
-    assert "training, maps and evaluation in torch 2.13.0, CUDA 13.0, NVIDIA H100" in found.text
-    assert "targets in torch 2.13.0, cpu (Made up)" in found.text
+    on_cpu = {path: {"threads": None} for path, kind in provenance.results("mnist5k").items() if kind == "targets"}
+    on_gpu = {path: H100 for path in provenance.results("mnist5k") if path not in on_cpu}
+    made = records(on_cpu | on_gpu)
+    assert provenance.origin(evidence, made).level == "same"
+    assert [counts["targets"] for counts in provenance.environments(made)["made"] if "targets" in counts] == [2]
 
 
 STUDENTS = ("IR(R,perm,SmG)", "IR(NR,simp)", "IR(NR,SmG)", "IR(R,simp)", "IR(R,SmG)")
@@ -328,62 +326,56 @@ STUDENTS = ("IR(R,perm,SmG)", "IR(NR,simp)", "IR(NR,SmG)", "IR(R,simp)", "IR(R,S
     ],
 )
 @pytest.mark.parametrize(
-    ("path", "step", "row"),
+    ("path", "step", "rows"),
     [
-        ("models/1/JR", "training", "JR (seed 1)"),
-        ("results/attacks/0/NR.h5", "evaluation", "Standard (seed 0)"),
-        ("data/maps/0/R_simple.h5", "maps", "IR(R,simp) (seed 0)"),
-        ("data/targets/0", "targets", ", ".join(f"{name} (seed 0)" for name in STUDENTS)),
+        ("models/1/JR", "training", {"JR": [1]}),
+        ("results/attacks/0/NR.h5", "evaluation", {"Standard": [0]}),
+        ("data/maps/0/R_simple.h5", "maps", {"IR(R,simp)": [0]}),
+        ("data/targets/0", "targets", dict.fromkeys(STUDENTS, [0])),
     ],
 )
-def test_rows_that_differ_are_named_with_the_step_and_what_differs(evidence, change, fields, path, step, row):
-    found = origins.notice(evidence, records({path: change}))
-    assert (found.level, found.text) == ("mixed", f"Rows of this table were made in different environments, which differ in {fields}.")
-    (groups,) = found.steps.values()
-    assert list(found.steps) == [step]
-    assert [group.rows for group in groups] == [row, "the other rows"]
+def test_rows_that_differ_are_named_with_the_step_and_what_differs(evidence, change, fields, path, step, rows):
+    origin = provenance.origin(evidence, records({path: change}))
+    assert origin.level == "mixed"
+    assert provenance.said(origin) == f"Rows of the table were made in different environments, which differ in {fields}."
+    assert {group["step"] for group in origin.groups} == {step} and len(origin.groups) == 2
+    assert rows in [group["rows"] for group in origin.groups]
 
 
 def test_maps_of_the_source_count_for_the_permuted_row_too(evidence):
-    found = origins.notice(evidence, records({f"data/maps/{seed}/R_smoothgrad.h5": H100 for seed in (0, 1)}))
-    assert {group.said: group.rows for group in found.steps["maps"]} == {
-        "CUDA 13.0, NVIDIA H100": "IR(R,perm,SmG), IR(R,SmG)",
-        "cpu (Made up)": "IR(NR,simp), IR(NR,SmG), IR(R,simp)",
+    origin = provenance.origin(evidence, records({f"data/maps/{seed}/R_smoothgrad.h5": H100 for seed in (0, 1)}))
+    assert {group["device"]: list(group["rows"]) for group in origin.groups} == {
+        "NVIDIA H100": ["IR(R,perm,SmG)", "IR(R,SmG)"],
+        "cpu (Made up)": ["IR(NR,simp)", "IR(NR,SmG)", "IR(R,simp)"],
     }
 
 
 @pytest.mark.parametrize("change", [OTHER, {"modified": True}])
 def test_a_difference_in_the_commit_alone_is_said_quietly(evidence, change):
-    found = origins.notice(evidence, records({"models/0/JR": change}))
-    assert (found.level, found.text) == ("commit", "The rows of this table were made by different commits of the code, otherwise alike.")
-    other = "commit ccccccc" if change == OTHER else "commit aaaaaaa with edits"
-    assert [group.said for group in found.steps["training"]] == [other, "commit aaaaaaa"]
-    html = origins.below_table(found, "")
-    assert "<strong>" not in html and "<details>" in html and "mixed" not in html
-
-
-def test_results_that_were_not_made_anew_are_spoken_of_first(evidence):
-    html = origins.below_table(origins.notice(evidence, records({})), "Not made anew: <all>.")
-    assert html.index("<strong>Not made anew: &lt;all&gt;.</strong>") < html.index("made in")
+    origin = provenance.origin(evidence, records({"models/0/JR": change}))
+    assert origin.level == "commit" and set(origin.differ) <= set(provenance.QUIET)
+    assert provenance.said(origin) == "The rows of the table were made by different commits of the code, otherwise alike."
 
 
 def test_gradients_and_transfer_are_in_no_table_of_rows(evidence):
-    assert origins.notice(evidence, records({"results/gradients/0.h5": H100, "results/transfer/1": H100})).level == "same"
+    assert provenance.origin(evidence, records({"results/gradients/0.h5": H100, "results/transfer/1": H100})).level == "same"
 
 
 def test_what_has_no_record_is_said_and_no_error(evidence):
-    found = origins.notice(evidence, records({"models/0/JR": None, "data/maps/1/R_simple.h5": None}))
-    assert found.level == "same" and found.text.startswith("The recorded rows of this table were made in one environment")
-    assert found.missing == "Not recorded: training of JR (seed 0), maps of IR(R,simp) (seed 1)."
-    nothing = origins.notice(evidence, records(dict.fromkeys(environments.results("mnist5k"))))
-    assert (nothing.level, nothing.text) == ("unknown", "In which environment the rows of this table were made is not recorded.")
+    origin = provenance.origin(evidence, records({"models/0/JR": None, "data/maps/1/R_simple.h5": None}))
+    assert (origin.level, origin.missing) == ("same", [("training", "JR", 0), ("maps", "IR(R,simp)", 1)])
+    assert provenance.said(origin) == (
+        "The recorded rows of the table were made in the same environments. "
+        "Not recorded: training of JR (seed 0), maps of IR(R,simp) (seed 1)."
+    )
+    nothing = provenance.origin(evidence, records(dict.fromkeys(provenance.results("mnist5k"))))
+    assert nothing.level == "unknown" and provenance.said(nothing).endswith("is not recorded.")
 
 
 def test_an_id_names_everything_but_the_stage():
-    found = {key: Made("model", params.parse(environment.Environment, report_grid.record(**change), "x")).id for key, change in CHANGES}
-    assert found["nothing"] == found["stage"]
-    assert len(set(found.values())) == len(CHANGES) - 1
-    assert Made("model", None).id == ""
+    ids = {key: provenance.identity([report_grid.record(**change)[field] for field in provenance.FIELDS]) for key, change in CHANGES}
+    assert ids["nothing"] == ids["stage"]
+    assert len(set(ids.values())) == len(CHANGES) - 1
 
 
 CHANGES = [("nothing", {}), ("stage", {"stage": "other@0"})] + [
@@ -397,11 +389,11 @@ CHANGES = [("nothing", {}), ("stage", {"stage": "other@0"})] + [
 
 def test_page_and_tables_tell_several_environments_apart(tmp_path_factory, monkeypatch):
     monkeypatch.chdir(report_once.made(tmp_path_factory))
-    assert "Rows of this table were made in different environments, which differ in CUDA and device." in Path("printed").read_text()
+    assert "Rows of the table were made in different environments, which differ in CUDA and device." in Path("printed").read_text()
     page = Path("report/index.html").read_text()
-    assert page.count("Rows of this table were made in different environments") == 1
+    assert page.count("Rows of the table were made in different environments, which differ in CUDA and device.") == 2
     lines = pd.read_csv("report/environments.csv", keep_default_na=False, dtype=str).set_index("path")
-    assert set(lines.index) == set(environments.results("mnist5k"))
+    assert set(lines.index) == set(provenance.results("mnist5k"))
     here, there = lines.loc["models/0/NR", "environment"], lines.loc["results/transfer/0", "environment"]
     assert set(lines["environment"]) == {here, there, ""} and lines.loc["models/0/JR", "environment"] == ""
     assert (lines.loc["models/0/NR", "threads"], lines.loc["results/transfer/0", "device"]) == ("2", "NVIDIA H100")

@@ -15,7 +15,8 @@ from lib.gate.check import SEVERITY, Check, counted, worst
 from lib.gate.checks import checks
 from lib.gate.findings import shortening
 from lib.gate.rules import RULES
-from lib.report.gate import SYMBOLS, Gate, Line, to_html, to_json
+from lib.report.gate import Gate, Line, from_json, to_json
+from lib.report.templates import environment
 
 N, CLEAN = 1000, 980
 PROBED = 100  # the first so many images
@@ -371,12 +372,13 @@ def test_the_table_shows_the_worst_seed_with_a_symbol() -> None:
     assert lines().counts == {"fail": 1, "warn": 1, "pass": 2 * len(RULES) - 8, "info": 6}
 
 
-def test_complaints_are_grouped_by_check_and_name_the_row() -> None:
-    found = [(number, [(line.row, cell.sentence) for line, cell in entries]) for number, _, _, entries in lines().complaints]
-    assert found == [
+def test_what_is_behind_a_light_is_grouped_by_check_and_names_the_row() -> None:
+    behind = [(rule.id, [(line.row, cell.check.note) for line, cell in entries]) for rule, entries in lines().behind]
+    assert behind == [
         ("G6", [("JR", "L2: a longer search shortens the mean radius of 100 images by 10.00 %")]),
         ("G13", [("JR", "L2: median cosine 0.10")]),
     ]
+    assert [(rule.id, rule.about, rows) for rule, rows in lines().failing] == [("G6", "radius", ["JR <b>"])]
 
 
 def test_gate_json_has_every_check_of_every_seed_and_the_worst_verdict() -> None:
@@ -393,13 +395,17 @@ def test_a_value_that_is_not_finite_becomes_null_in_json() -> None:
     assert found["R"]["seeds"]["0"][0]["value"] is None and found["R"]["seeds"]["0"][0]["verdict"] == "fail"
 
 
+def test_gate_json_is_read_as_it_was_written() -> None:
+    assert from_json(json.loads(json.dumps(to_json(lines())))) == lines()
+
+
 def test_the_page_shows_a_light_for_every_check_and_escapes_names() -> None:
-    html = str(to_html(lines()))
-    assert html.count('class="light ') == 2 * len(RULES) + 2 + len(SYMBOLS)
-    assert "JR &lt;b&gt;" in html and "JR <b>" not in html
-    assert "a longer search shortens the mean radius" in html
-    assert "Nothing warns or fails" not in html
-    assert "Nothing warns or fails" in str(to_html(Gate(lines().lines[:1])))
+    html = environment().from_string('{% from "gate.html.j2" import gate_table %}{{ gate_table(gate) }}')
+    both, good = html.render(gate=lines()), html.render(gate=Gate(lines().lines[:1]))
+    assert both.count('aria-label="G') == 2 * len(RULES) and both.count("<a class") == 2
+    assert "JR &lt;b&gt;" in both and "JR <b>" not in both
+    assert 'href="#G6-JR"' in both and 'id="G6-JR"' in both and "a longer search shortens the mean radius" in both
+    assert "Behind every light" not in good
 
 
 def test_every_rule_has_its_section_in_the_how_to() -> None:

@@ -72,7 +72,7 @@ FILES = {
     "lib/gate/checks.py": {"report"},
     "lib/statistics/intervals.py": {"report"},
     "lib/gradients/alignment.py": {"measure-gradients@0", "report"},
-    "lib/report/tables.py": {"report"},
+    "lib/report/table.py": {"report"},
     "lib/targets/transforms.py": targets(MAPS, extracted=False) | {"measure-gradients@0"},
     "lib/saliency/smoothgrad.py": targets({"R-smoothgrad", "NR-smoothgrad"}),
     "lib/objectives/interpretation.py": train(IR),

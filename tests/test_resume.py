@@ -249,9 +249,9 @@ def test_another_training_starts_over(folder, capfd, change):
 def test_changed_code_starts_over(folder, capfd, monkeypatch):
     """One byte more in a module of lib that is loaded."""
     in_a_killed_process(lambda: train(dying(AT, 2 * STEPS + 1), "out"))
-    copy = Path("balls.py")
-    copy.write_text(Path(adversarial.balls.__file__).read_text() + "\n")
-    monkeypatch.setattr(adversarial.balls, "__file__", str(copy))
+    copy = Path("projections.py")
+    copy.write_text(Path(adversarial.projections.__file__).read_text() + "\n")
+    monkeypatch.setattr(adversarial.projections, "__file__", str(copy))
     train(AT, "out")
     assert "with other settings, data or code" in capfd.readouterr().err
 

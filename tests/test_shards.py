@@ -123,7 +123,7 @@ def test_a_damaged_shard_is_not_merged():
 SCRIPT = """
 import json, os, sys, time
 from pathlib import Path
-from lib import shards
+from lib.targets.extraction import shards
 from tests.test_shards import HEADER, MAPS, SHAPE
 
 def maps(rows):

@@ -127,7 +127,7 @@ def stored(tmp_path: Path) -> Iterator[Path]:
 READ = """
 import sys
 from pathlib import Path
-from lib import target_file
+from lib.targets import target_file
 with target_file.opened(Path(sys.argv[1])) as (_, maps):
     print(maps[:].sum())
 """

@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 from benchmarks import attack_cost, confidence
 from lib.base import image_file, params
 from lib.evaluation import outcome_file
-from lib.report import pixels
+from lib.report.charts import pixels
 from lib.targets import target_file
 from tools import evaluate, targets
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.report import aligned, terminal
+from lib.report import aligned
 
 WORDS = st.text("abc", min_size=1, max_size=20)
 
@@ -11,7 +11,7 @@ WORDS = st.text("abc", min_size=1, max_size=20)
 @given(st.integers(1, 12).flatmap(lambda width: st.lists(st.lists(WORDS, min_size=width, max_size=width), min_size=1, max_size=4)))
 def test_no_line_is_too_long_and_every_word_is_printed(lines):
     text = aligned.aligned(lines)
-    assert max(map(len, text)) <= terminal.WIDTH
+    assert max(map(len, text)) <= aligned.WIDTH
     assert sorted(word for line in lines for word in line[1:]) == sorted(word for line in text for word in line.split()[1:])
 
 

@@ -48,9 +48,7 @@ def gathered(names: tuple[str, ...]) -> list[Revision]:
 
 def write(compared: Comparison, out: Path) -> None:
     """Page and tables, each complete or not at all."""
-    with tempfile.TemporaryDirectory() as scratch:
-        text = page.render(compared, chart.chart(compared, Path(scratch)))
-    files.write(out / PAGE, text)
+    files.write(out / PAGE, page.render(compared, chart.chart(compared)))
     for name, frame in {TABLE: to_frame(compared), RADII: radii.to_frame(compared)}.items():
         files.write(out / name, frame.to_csv(index=False, lineterminator="\n"))
 

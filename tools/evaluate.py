@@ -36,8 +36,7 @@ from lib.gate.checks import checks
 from lib.network import checkpoint, runtime
 from lib.report.gate import Gate, Line, to_json
 from lib.report.results import COLUMNS, records, together
-from lib.report.table_formats import escape_markdown, piped
-from lib.report.tables import decimals
+from lib.report.table import decimals, escape_markdown, piped
 from lib.sharing.foreign_models import factory as any_factory
 from lib.sharing.foreign_models import images as any_images
 from lib.sharing.foreign_models import model as any_model

@@ -34,7 +34,7 @@ def main() -> None:
 def inspect(file: Path, gallery: Path | None, images: Path | None, as_json: bool) -> None:
     found = facts.read(file)
     if gallery is not None:
-        from lib.sharing.inspection import gallery as pictures  # matplotlib takes a second to import
+        from lib.sharing.inspection import gallery as pictures  # Altair takes a second to import
 
         pictures.draw(file, gallery, images)
     elif images is not None:

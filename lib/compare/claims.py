@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lib.compare.comparison import Comparison
 from lib.compare.sides import Sides, sides
+from lib.report.wording import between, signed
 from lib.statistics.columns import SEMANTICS
 
 
@@ -29,4 +30,8 @@ def _findings(lines: list[dict[str, str]]) -> dict[tuple[str, str], Finding]:
 def _finding(line: dict[str, str]) -> Finding:
     """One line of the table; a claim about gradients is under no attack."""
     attack = SEMANTICS.get(line["semantics"], line["semantics"])
-    return Finding(line["sentence"], attack, line["verdict"], line["ours"])
+    if not line["comparison"]:
+        return Finding(line["sentence"], attack, line["verdict"], line["reason"])
+    estimate, low, high = (float(line[name] or "nan") for name in ("estimate", "low", "high"))
+    numbers = f"{line['comparison']}: {signed(estimate)} {between(low, high)} {line['unit']}"
+    return Finding(line["sentence"], attack, line["verdict"], numbers)

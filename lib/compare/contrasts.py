@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lib.compare.comparison import Comparison
 from lib.compare.sides import Sides, sides
-from lib.report.verdicts import Verdict, verdict
+from lib.report.comparisons import Verdict, verdict
 from lib.report.wording import interval
 from lib.statistics.columns import NORMS
 from lib.statistics.crossed import Contrast

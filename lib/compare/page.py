@@ -1,25 +1,37 @@
 """The comparison as one self-contained page in the report's look: what differs, in words first, then in tables and curves."""
 
+import re
 from pathlib import Path
 
 from markupsafe import Markup
 
-from lib.compare import cells, chart, claims, contrasts, gates, gradients, measures, radii, sentences, settings
+from lib.compare import cells, claims, contrasts, gates, gradients, radii, sentences, settings
 from lib.compare.comparison import Comparison
-from lib.compare.looks import looks
-from lib.report import vega
-from lib.report.page import headings
+from lib.report.charts import render as charts
+from lib.report.charts.looks import SYMBOLS, of_names
+from lib.report.charts.render import Figure
 from lib.report.templates import environment
 
 HERE = Path(__file__).parent
 
 
-def render(compared: Comparison, drawn: chart.Drawn | None) -> str:
+def render(compared: Comparison, drawn: Figure | None) -> str:
     """The page; `drawn` is its chart, where there is one."""
-    found = looks([revision.name for revision in compared.revisions])
-    known = {"revisions": compared.revisions, "looks": found, "outlines": vega.OUTLINES, "drawn": drawn}
+    looks = of_names([revision.name for revision in compared.revisions])
+    known = {"revisions": compared.revisions, "looks": looks, "symbols": SYMBOLS, "drawn": drawn and charts.html(drawn)}
     sections = _rendered("comparison_sections.html.j2", **known, **_made_with(compared), **_measured(compared), **_judged(compared))
-    return _rendered("comparison.html.j2", **known, **_top(compared), sections=sections, places=headings(sections), style=vega.style(found))
+    return _rendered(
+        "comparison.html.j2", **known, **_top(compared), sections=sections, places=headings(sections), head=charts.head() if drawn else ""
+    )
+
+
+def headings(text: str) -> list[tuple[str, str]]:
+    """Id and words of every second-level heading, for the list at the top.
+
+    >>> headings('<h2 id="gate">The gate</h2><h2>no id</h2>')
+    [('gate', 'The gate')]
+    """
+    return [(place, Markup(words).unescape()) for place, words in re.findall(r'<h2 id="([^"]+)">([^<]+)</h2>', text)]
 
 
 def _rendered(template: str, **values: object) -> Markup:
@@ -44,7 +56,7 @@ def _made_with(compared: Comparison) -> dict[str, object]:
 
 
 def _measured(compared: Comparison) -> dict[str, object]:
-    """Radii, accuracies, curves, gradients and what is left of report/summary.json."""
+    """Radii, accuracies, curves and gradients."""
     steady = [row for row in compared.rows if row not in compared.moved]
     return {
         "radii": radii.table(compared),
@@ -54,8 +66,6 @@ def _measured(compared: Comparison) -> dict[str, object]:
         "curveless": compared.without("curves"),
         "gradients": gradients.table(compared),
         "unmeasured": compared.without("networks"),
-        "measures": measures.table(compared),
-        "unsummarised": compared.without("summary"),
     }
 
 

@@ -36,7 +36,7 @@ TABLES = {
     "curves": ("technique", "semantics", "attack", "norm", "epsilon", "accuracy"),
     "contrasts": ("experiment", "first", "second", "norm", "percent", "low", "high", "p_adjusted", "images", "seeds"),
     "environments": (),
-    "claims": ("claim", "sentence", "semantics", "ours", "verdict"),
+    "claims": ("claim", "sentence", "semantics", "verdict", "comparison", "estimate", "low", "high", "unit", "reason"),
     "networks": ("row", "seed", "label_norm", "cosine_reference", "cosine_target"),
 }
 OUTCOMES = ("results/attacks", "results/transfer")
@@ -47,8 +47,8 @@ _LOST = (OSError, DvcException)
 class Revision:
     """`name` as it was asked for, the first digits of its `commit` (None: the workspace), its parameters and what its report says.
 
-    `rows` is row -> technique, as in the tables. `accuracies` holds report/results.csv with its columns. The other tables, `summary` and
-    `gate` are what the files of these names in report/ hold, and empty where the revision has none, or one of an older form. `outcomes`
+    `rows` is row -> technique, as in the tables. `accuracies` holds report/results.csv with its columns. The other tables and `gate`
+    are what the files of these names in report/ hold, and empty where the revision has none, or one of an older form. `outcomes`
     are those whose files could be had, `lost` how many not. `outdated` are the stages whose results were not made anew after a change,
     with what has changed (lib/parallel/lineage.py).
     """
@@ -63,7 +63,6 @@ class Revision:
     environments: pd.DataFrame
     claims: pd.DataFrame
     networks: pd.DataFrame
-    summary: dict[str, Any]
     gate: list[Line]
     outcomes: tuple[Outcomes, ...]
     lost: int
@@ -100,10 +99,10 @@ def read(repo: Repo, name: str, scratch: Path, known: dict[str, Outcomes]) -> Re
         )
         tables = (_frame(files, f"report/{table}.csv", columns) for table, columns in TABLES.items())
         curves, contrasts, environments, claims, networks = tables
-        documents = _document(files, "report/summary.json"), _gate(_document(files, "report/gate.json"))
+        lights = _gate(_document(files, "report/gate.json"))
         outcomes, lost = _outcomes(files, scratch, known)
         frames = accuracies, curves, contrasts, environments, claims, networks
-        return Revision(name, commit, document, _rows(document), *frames, *documents, outcomes, lost, _outdated(repo, document))
+        return Revision(name, commit, document, _rows(document), *frames, lights, outcomes, lost, _outdated(repo, document))
 
 
 def require_known(repo: Repo, names: Iterable[str]) -> None:

@@ -1,239 +1,229 @@
-"""What the paper claims and what became of it: one verdict per claim and attack, each read from the comparisons of contrasts.py.
+"""What the paper claims (claims.yaml beside this file) and what became of it: a verdict per claim and attack, read from the comparisons.
 
-A comparison decides something only if its corrected p value is below 5 %; what is then true of the parts of a claim, the rules in
-statements.py and verdicts.py make a verdict on it. Under the paper's attack these are accuracies at the radii that the paper speaks of;
-under the strict attack mean radii in either norm, or such accuracies where the claim names radii.
+A comparison decides something only if its corrected p value is below 5 %; what is then true of the parts of a claim, its rule makes a
+verdict on it. The part that is shown is the decisive one: of those with the claim's verdict the one that bears it out least.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from math import isfinite
+from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
+from ruamel.yaml import YAML
 
-from lib.report.contrasts import JACOBIAN, Compared
-from lib.report.effects import Effect, changes
+from lib.report import published
+from lib.report.comparisons import CANNOT_TELL, CONTENT, CONTRADICTED, NOT_TESTED, STEP, SUPPORTED, THIS, VERDICTS, Comparison, Verdict
 from lib.report.families import families
 from lib.report.published import DATASETS
-from lib.report.published_folder import Published
-from lib.report.results import Evidence, labels
-from lib.report.series import headline, headline_columns, permutation
-from lib.report.statements import Statement, statements
-from lib.report.verdicts import CANNOT_TELL, CONTRADICTED, NOT_TESTED, SUPPORTED, VERDICTS, Verdict, almost_every, every, over_seeds
-from lib.report.wording import interval, p_value, signed
+from lib.report.results import Evidence
+from lib.report.series import headline, headline_columns
+from lib.report.wording import between, signed
 
-NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
-# The keys of findings: under either attack, and where no attack is involved.
-PAPER, STRICT, GRADIENTS = "paper", "strict", ""
-COLUMNS = ["claim", "section", "sentence", "published", "semantics", "ours", "verdict", "n", "seeds"]
+PATH = Path(__file__).with_name("claims.yaml")
+GRADIENTS = ("gradient norm", "cosine")  # measured under no attack
+# Why a claim is not tested: it is about another dataset, rows or radii are missing, or a study that alone tests it.
+REASONS = ("other dataset", "missing rows", "missing study")
+COLUMNS = ["claim", "section", "sentence", "semantics", "verdict", "comparison", "estimate", "low", "high", "unit", "p_adjusted", "parts",
+           "supported", "contradicted", "n", "seeds", "published_low", "published_high", "published_ahead", "published_cells",
+           "reason"]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What the measurements say of one claim under one attack, on how many test images (0: it is about gradients) and seeds.
+@cache
+def stated() -> tuple[dict, ...]:
+    """The entries of claims.yaml, in the order of the paper's text."""
+    return tuple(YAML(typ="safe").load(PATH.read_text(encoding="utf-8")))
 
-    `brief`: the same as `numbers` in a few words.
+
+def claims(evidence: Evidence, compared: Sequence[Comparison]) -> pd.DataFrame:
+    """One line per claim and attack, with `COLUMNS`; a claim about gradients is under none, one that is not tested has a `reason` only.
+
+    `estimate` with `low` and `high` are those of the decisive part, `comparison`; `supported` and `contradicted` count the `parts`. The
+    columns `published_…` say of the paper's own table in how many of its attacked cells it is ahead, and from where to where, in points.
     """
-
-    verdict: Verdict
-    numbers: str
-    images: int
-    seeds: int
-    brief: str = ""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A sentence of the paper in our words, what its own tables say of it, and what ours do: one finding per semantics.
-
-    A claim about gradients has a single finding, under `GRADIENTS`; one that is not tested has none, and `reason` says why.
-    """
-
-    key: str
-    section: str
-    sentence: str
-    published: str
-    findings: dict[str, Finding]
-    reason: str = ""
-
-
-def claims(evidence: Evidence, radii: list[Compared], accuracies: list[Compared], beyond: Published | None = None) -> list[Claim]:
-    """Every claim, in the order of the paper's text; those about gradients and the one that only the study `beyond` tests come last."""
-    decided = [_compared(statement, evidence, radii, accuracies) for statement in statements()]
-    return [*decided, _alignment(evidence), _smaller(evidence), _smaller_yet_weaker(evidence, radii, accuracies), _distillation(beyond)]
-
-
-def to_frame(found: list[Claim]) -> pd.DataFrame:
-    """One line per claim and semantics; one line for a claim that is not tested."""
-    lines: list[tuple] = []
-    for claim in found:
-        start = (claim.key, claim.section, claim.sentence, claim.published)
-        rest = [(name, one.numbers, one.verdict, one.images, one.seeds) for name, one in claim.findings.items()]
-        lines += [(*start, *one) for one in rest or [("", claim.reason, NOT_TESTED, 0, 0)]]
+    lines = []
+    for claim in stated():
+        start = {"claim": claim["key"], "section": str(claim["section"]), "sentence": claim["sentence"]} | _published(claim, evidence)
+        findings = [] if (reason := _reason(claim, evidence, compared)) else list(_findings(claim, evidence, compared))
+        lines += [start | finding | {"reason": ""} for finding in findings]
+        if not findings:
+            untested = {"semantics": "", "verdict": NOT_TESTED, "n": 0, "seeds": 0, "reason": reason or "missing rows"}
+            lines.append(start | untested)
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def tally(found: list[Claim], semantics: str) -> dict[Verdict, int]:
-    """How many claims got which verdict under one attack; verdicts that none got are left out.
+def tally(claimed: pd.DataFrame, semantics: str) -> dict[str, int]:
+    """How many claims got which verdict under one attack; one under no attack counts under every one, so that all claims are counted."""
+    under = claimed[claimed["semantics"].isin([semantics, ""])].set_index("claim")["verdict"]
+    counts = under.reindex(claimed["claim"].unique(), fill_value=NOT_TESTED).value_counts()
+    return {verdict: int(counts[verdict]) for verdict in VERDICTS if verdict in counts}
 
-    One about gradients counts under every attack, and one that was not tested as such, so that the counts add up to all claims.
+
+def shown(claimed: pd.DataFrame, attacks: Mapping[str, str]) -> pd.DataFrame:
+    """The claims for the page: a line each, what the paper's table says of it, and under each of the `attacks` verdict and interval."""
+    lines = {}
+    for key, mine in claimed.groupby("claim", sort=False):
+        findings, first = mine.set_index("semantics").to_dict("index"), mine.iloc[0]
+        told = "–"
+        if pd.notna(first["published_cells"]):
+            ends = f"{signed(first['published_low'], 2)} to {signed(first['published_high'], 2)}"
+            told = f"{first['published_ahead']:.0f} of {first['published_cells']:.0f}: {ends}"
+        cells = {words: _cell(findings.get(name) or findings.get("")) for name, words in attacks.items()}
+        section = Markup("<span id='claim-{}'>{}</span><small>{}</small>").format(key, first["sentence"], first["section"])
+        lines[section] = {"paper’s table, points": told} | cells
+    return pd.DataFrame(lines.values(), pd.Index(list(lines), name="The paper claims"))
+
+
+def at_least(needed: int, parts: Sequence[Verdict]) -> Verdict:
+    """Supported if `needed` parts are; contradicted if so many are contradicted that they cannot be; not tested without any part.
+
+    >>> at_least(2, ["supported", "cannot tell"]), at_least(2, ["supported", "contradicted"])
+    ('cannot tell', 'contradicted')
     """
-    counts = Counter(verdict(claim, semantics) for claim in found)
-    return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+    if not parts:
+        return NOT_TESTED
+    if parts.count(SUPPORTED) >= needed:
+        return SUPPORTED
+    return CONTRADICTED if parts.count(CONTRADICTED) > len(parts) - needed else CANNOT_TELL
 
 
-def verdict(claim: Claim, semantics: str) -> Verdict:
-    """The verdict under one attack; that on gradients has no attack."""
-    finding = claim.findings.get(semantics) or claim.findings.get(GRADIENTS)
-    return finding.verdict if finding else NOT_TESTED
+def every(parts: Sequence[Verdict]) -> Verdict:
+    """Supported if every part is, contradicted if any one is."""
+    return at_least(len(parts), parts)
 
 
-def _compared(statement: Statement, evidence: Evidence, radii: list[Compared], accuracies: list[Compared]) -> Claim:
-    claim = Claim(statement.key, statement.section, statement.sentence, statement.published, {})
-    dataset = DATASETS.get(evidence.dataset)
-    if statement.dataset not in (None, dataset):
-        return replace(claim, reason=f"It is about {NAMES[statement.dataset or '']}; this run is on {evidence.dataset}.")
-    missing = [name for name in statement.names if not any(part.pair.name == name for part in accuracies)]
-    if missing:
-        return replace(claim, reason=f"The rows or radii at hand do not allow the comparison {' or '.join(missing)}.")
-    findings = {}
-    for semantics in headline_columns(evidence):
-        compared = radii if semantics == STRICT and not statement.at_radii else _under(semantics, accuracies)
-        parts = statement.selection([part for part in compared if part.pair.name in statement.names])
-        if parts:
-            findings[semantics] = _finding(statement.rule(parts), parts)
-    return replace(claim, findings=findings)
+def most(parts: Sequence[Verdict]) -> Verdict:
+    """Supported, or contradicted, if more than half of the parts are."""
+    return at_least(len(parts) // 2 + 1, parts)
 
 
-def _under(semantics: str, accuracies: list[Compared]) -> list[Compared]:
-    return [part for part in accuracies if part.column is not None and part.column.semantics == semantics]
+def almost_every(parts: Sequence[Verdict]) -> Verdict:
+    """All parts but one at most."""
+    return at_least(max(1, len(parts) - 1), parts)
 
 
-def _finding(verdict: Verdict, parts: Sequence[Compared], words: str = "") -> Finding:
-    """What these parts say; `words`: what else does."""
-    images, seeds = min(part.contrast.images for part in parts), min(part.contrast.seeds for part in parts)
-    return Finding(verdict, "; ".join([*map(_numbers, parts), *filter(None, [words])]), images, seeds, _brief(parts))
+def falling(parts: Sequence[Comparison]) -> Verdict:
+    """Robustness falls with the permuted share: from none to all it clearly does, and between no two shares does it clearly rise."""
+    whole = every([part.verdict for part in parts if part.pair.name == CONTENT])
+    steps = [part.verdict for part in parts if part.pair.name == STEP]
+    return CONTRADICTED if CONTRADICTED in (whole, *steps) else whole
 
 
-def _numbers(part: Compared) -> str:
-    """`IR(R,SmG) over JR, L∞: +4.6 [+2.6, +6.6] %, p = 0.012`."""
-    return f"{part.name}: {interval(part.contrast)} {_unit(part)}, {p_value(part.contrast.adjusted)}"
-
-
-def _brief(parts: Sequence[Compared]) -> str:
-    """`2 better, 0 worse, 3 unclear`, of the first named row; of a single comparison the difference with its interval."""
-    if len(parts) == 1:
-        return f"{interval(parts[0].contrast)} {_unit(parts[0])}"
-    count = Counter(part.verdict for part in parts)
-    return f"{count[SUPPORTED]} better, {count[CONTRADICTED]} worse, {count[CANNOT_TELL]} unclear"
-
-
-def _unit(part: Compared) -> str:
-    return "points" if part.column else "% of the radius"
-
-
-def _alignment(evidence: Evidence) -> Claim:
-    """Cosine between gradient and own target, over the permuted shares."""
-    claim = Claim(
-        "alignment",
-        "4.5, Fig. 3c",
-        "The larger the permuted share of the targets, the less the gradients align with them.",
-        "Figure 3c shows the fall; it prints no numbers.",
-        {},
+def widest(parts: Sequence[Comparison]) -> Verdict:
+    """Whether the differences in the group 80/255 under L∞ attacks are clearly larger than all others (their intervals do not meet)."""
+    named, others = (
+        [part.contrast for part in parts if (part.group == "80/255" and part.norm == "linf") is there] for there in (True, False)
     )
-    frame = permutation(evidence)
-    by_seed = frame.pivot(index="fraction", columns="seed", values="cosine")
-    if len(by_seed) < 3:
-        return replace(claim, reason=f"It needs targets permuted to several shares; there are rows for {len(by_seed)}.")
-    steps = over_seeds([list(before - after) for before, after in zip(by_seed.values, by_seed.values[1:])])
-    sequence = " → ".join(f"{value:.2f}" for value in by_seed.mean(axis=1))
-    numbers = f"cosine {sequence} for shares of {', '.join(f'{100 * share:g} %' for share in by_seed.index)}"
-    return replace(claim, findings={GRADIENTS: Finding(every(steps), numbers, 0, len(evidence.seeds))})
+    if not named or not others:
+        return NOT_TESTED
+    if min(contrast.low for contrast in named) > max(other.high for other in others):
+        return SUPPORTED
+    beaten = max(other.low for other in others) > min(contrast.high for contrast in named)
+    return CONTRADICTED if beaten else CANNOT_TELL
 
 
-def _smaller(evidence: Evidence) -> Claim:
-    """Norms of the label gradients of the defended rows, against standard training."""
-    claim = Claim(
-        "smaller_gradients",
-        "4.6, Fig. 4",
-        "Almost every defence (all but one at most) makes the gradients of the label’s logit smaller than standard training does.",
-        "Figure 4 shows it as bars; it prints no numbers.",
-        {},
-    )
-    kinds, names = families(), labels(evidence.rows)
-    shown = [row for row, settings in evidence.rows.items() if settings.threats == "table"]
-    standard = next((row for row in shown if kinds[row] == "standard"), None)
-    defended = [row for row in shown if kinds[row] != "standard"]
-    if standard is None or not defended:
-        return replace(claim, reason="It needs a row of standard training beside defended ones.")
-    norms = _norms(evidence)
-    parts = over_seeds([list(norms[standard] - norms[row]) for row in defended])
-    largest = max(defended, key=lambda row: norms[row].mean())
-    ends = f"largest: {names[largest]} {norms[largest].mean():.2f}; {names[standard]} {norms[standard].mean():.2f}"
-    numbers = f"clearly smaller in {parts.count('supported')} of {len(parts)}; {ends}"
-    return replace(claim, findings={GRADIENTS: Finding(almost_every(parts), numbers, 0, len(evidence.seeds))})
+OF_VERDICTS: dict[str, Callable[[Sequence[Verdict]], Verdict]] = {"every": every, "most": most, "almost every": almost_every}
+OF_PARTS: dict[str, Callable[[Sequence[Comparison]], Verdict]] = {"falling": falling, "widest": widest}
 
 
-def _smaller_yet_weaker(evidence: Evidence, radii: list[Compared], accuracies: list[Compared]) -> Claim:
-    """Jacobian Regularization has the smaller gradients, IR is more robust: at the headline threat model, or by the radius in its norm."""
-    claim = Claim(
-        "smaller_yet_weaker",
-        "4.6, Fig. 4",
-        "Smaller gradients do not suffice: Jacobian Regularization has them, yet Interpretation Regularization is more robust.",
-        "Figure 4 shows the norms as bars; for the accuracies see the first two claims.",
-        {},
-    )
-    norms, findings, asked = _norms(evidence), {}, headline()
-    for semantics in headline_columns(evidence):
-        parts = [
-            part
-            for part in (radii if semantics == STRICT else _under(semantics, accuracies))
-            if part.pair.name == JACOBIAN and part.norm == asked.norm and (part.column is None or part.column.epsilon == asked.epsilon)
-        ]
-        gaps = [norms[part.pair.first] - norms[part.pair.second] for part in parts]
-        if parts:
-            words = "; ".join(f"gradient norm {signed(gap.mean(), 2)}" for gap in gaps)
-            verdicts = over_seeds([list(gap) for gap in gaps]) + [part.verdict for part in parts]
-            findings[semantics] = _finding(every(verdicts), parts, words)
-    return replace(claim, findings=findings, reason="" if findings else f"The rows at hand do not allow the comparison {JACOBIAN}.")
+def _cell(finding: dict | None) -> Markup:
+    """A verdict, and below it the decisive comparison."""
+    verdict = finding["verdict"] if finding else NOT_TESTED
+    said = Markup("<span class='verdict {}'>{}</span>").format(verdict.split(" ")[0], verdict)
+    if not finding or verdict == NOT_TESTED:
+        return said + Markup("<small>{}</small>").format(finding["reason"] if finding else "")
+    digits = 1 if finding["unit"] else 2
+    interval = between(finding["low"], finding["high"], digits) if isfinite(finding["low"]) else ""
+    words = f"{signed(finding['estimate'], digits)} {interval} {finding['unit']}".strip()
+    parts = f"{finding['supported']:.0f} of {finding['parts']:.0f}" if finding["parts"] > 1 else ""
+    return said + Markup("<small>{}<br>{}</small><small>{}</small>").format(words, finding["comparison"], parts)
 
 
-def _distillation(beyond: Published | None) -> Claim:
-    """A network that was taught by the robust teacher's logits alone, against IR, in the study; its Holm correction decides."""
-    claim = Claim(
-        "distillation",
-        "abstract, 4.6, 5",
-        "Interpretation Regularization does more than distil an already robust network.",
-        "No network is distilled in the paper; it argues from SmoothGrad’s lead over simple gradients.",
-        {},
-        "The paper trains no network by distillation, the baseline that would decide it; the study that does (make beyond) is not at hand.",
-    )
-    variants = {} if beyond is None else beyond.document["variants"]
-    distilled = [] if beyond is None else [one for one in changes(beyond.table) if _by_logits(variants[one.variant])]
-    if beyond is None or not distilled:
-        return claim
-    found, images, findings = distilled[0], int(beyond.table["n_attacked"].iloc[0]), {}
-    for semantics, measure in (("paper", "paper"), ("strict", "robust")):
-        one = found.effects[measure]
-        words = f"study {beyond.about.name}: “{found.label}” − {found.against}: {one.shown} {one.interval}, {p_value(one.p)}, with Holm’s "
-        words += f"correction over all variants of the study: {p_value(one.adjusted)}; one strength of the distillation was tried"
-        size = f"study {beyond.about.name}: {images} images, {len(found.seeds)} seeds; {p_value(one.adjusted)} after Holm’s correction"
-        brief = f"{one.shown} {one.interval} points for distillation ({size})"
-        findings[semantics] = Finding(_weaker(one), words, images, len(found.seeds), brief)
-    return replace(claim, findings=findings, reason="")
+def _reason(claim: dict, evidence: Evidence, compared: Sequence[Comparison]) -> str:
+    """Why it cannot be tested here, one of `REASONS`; nothing where it can."""
+    if claim.get("dataset") not in (None, DATASETS.get(evidence.dataset)):
+        return "other dataset"
+    if "study" in claim:
+        return "" if any(_of_study(claim, part) for part in compared) else "missing study"
+    here = {part.pair.name for part in compared if part.experiment == THIS and part.measure in ("accuracy", claim["measure"])}
+    return "" if set(claim["pairs"]) <= here else "missing rows"
 
 
-def _by_logits(variant: dict) -> bool:
-    """Whether a variant of a study is taught by logits and by no gradients."""
-    return variant.get("stage") == "train_distilled" and not variant.get("targets")
+def _findings(claim: dict, evidence: Evidence, compared: Sequence[Comparison]) -> Iterator[dict]:
+    attacks = [""] if claim["measure"] in GRADIENTS else [name for name in ("paper", "strict") if name in headline_columns(evidence)]
+    for semantics in attacks:
+        if parts := _parts(claim, semantics, compared):
+            yield _finding(claim, parts, semantics)
 
 
-def _weaker(one: Effect) -> Verdict:
-    if not one.withstands:
-        return CANNOT_TELL
-    return SUPPORTED if one.mean < 0 else CONTRADICTED
+def _parts(claim: dict, semantics: str, compared: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons that speak of the claim under one attack."""
+    if "study" in claim:
+        measure = {"paper": ["paper"], "strict": ["radius_l2", "radius_linf"]}[semantics]
+        parts = [part for part in compared if _of_study(claim, part) and part.measure in measure]
+        return parts or [part for part in compared if _of_study(claim, part) and semantics == "strict" and part.measure == "robust"]
+    parts = [part for part in compared if part.experiment == THIS and part.pair.name in claim["pairs"]]
+    measured = claim["measure"] if semantics != "paper" else "accuracy"
+    chosen = [part for part in parts if part.measure == measured and (part.column is None or part.column.semantics == semantics)]
+    if claim.get("headline"):
+        asked = headline()
+        chosen = [part for part in chosen if part.norm == asked.norm and (part.column is None or part.column.epsilon == asked.epsilon)]
+    if "teacher" in claim:
+        chosen = [part for part in chosen if families()[part.pair.first] == claim["teacher"]]
+    if "largest_linf" in claim:
+        radii = sorted({part.column.epsilon for part in chosen if part.column and part.norm == "linf"})[-claim["largest_linf"] :]
+        chosen = [part for part in chosen if part.column and part.norm == "linf" and part.column.epsilon in radii]
+    if chosen and "also" in claim:
+        chosen += [part for part in parts if part.measure == claim["also"]]
+    return chosen
 
 
-def _norms(evidence: Evidence) -> pd.DataFrame:
-    """Mean norm of the label logit's gradient, seeds by rows."""
-    return evidence.gradients.pivot(index="seed", columns="row", values="label_norm")
+def _finding(claim: dict, parts: Sequence[Comparison], semantics: str) -> dict:
+    sign = -1 if claim.get("less") else 1
+    turned = {SUPPORTED: CONTRADICTED, CONTRADICTED: SUPPORTED} if sign < 0 else {}
+    verdicts = [turned.get(part.verdict, part.verdict) for part in parts]
+    rule = claim["rule"]
+    verdict = OF_VERDICTS[rule](verdicts) if rule in OF_VERDICTS else OF_PARTS[rule](parts)
+    alike = [part for part, one in zip(parts, verdicts) if one == verdict] or list(parts)
+    # Of what is contradicted the part that is most so; else the one that bears the claim out least.
+    decisive = min(alike, key=lambda part: sign * part.contrast.estimate)
+    contrast = decisive.contrast
+    return {
+        "semantics": semantics,
+        "verdict": verdict,
+        "comparison": f"{decisive.techniques[0]} over {decisive.techniques[1]}, {decisive.place}",
+        **{name: round(float(getattr(contrast, name)), 3) for name in ("estimate", "low", "high")},
+        "unit": decisive.unit,
+        "p_adjusted": float(f"{contrast.adjusted:.4g}"),
+        "parts": len(parts),
+        "supported": verdicts.count(SUPPORTED),
+        "contradicted": verdicts.count(CONTRADICTED),
+        "n": min((part.contrast.images for part in parts if part.measure not in GRADIENTS), default=0),
+        "seeds": min(part.contrast.seeds for part in parts),
+    }
+
+
+def _of_study(claim: dict, part: Comparison) -> bool:
+    return part.experiment == claim["study"] and part.pair.first == claim["variant"] and part.pair.name in claim["pairs"]
+
+
+def _published(claim: dict, evidence: Evidence) -> dict[str, float]:
+    """What the paper's own table says, of the dataset that the claim is about, else of that of this run."""
+    dataset = claim.get("dataset") or DATASETS.get(evidence.dataset)
+    if dataset is None or not claim.get("published"):
+        return {}
+    techniques = list(dict.fromkeys(published.table(dataset)["technique"]))
+    pairs = [(one, second) for first, second in claim["published"] for one in (techniques if first == "*" else [first]) if one != second]
+    gaps = pd.concat([published.gaps(dataset, *pair) for pair in pairs])
+    if "largest_linf" in claim:
+        gaps = gaps[(gaps["norm"] == "linf") & gaps["epsilon"].isin(sorted(gaps[gaps["norm"] == "linf"]["epsilon"].unique())[-2:])]
+    points = gaps["points"]
+    if points.empty:
+        return {}
+    return {
+        "published_low": float(points.min()),
+        "published_high": float(points.max()),
+        "published_ahead": int((points > 0).sum()),
+        "published_cells": len(points),
+    }

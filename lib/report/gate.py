@@ -1,38 +1,15 @@
-"""The gate over all rows and seeds: gate.json, and a table of traffic lights with what is behind every one that is not green."""
+"""The gate over all rows and seeds: gate.json, and the lights of the page with what is behind every one that is not green."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from math import isfinite
 
-from markupsafe import Markup
-
-from lib.evaluation.outcome_file import Outcomes
-from lib.gate.check import LOUD, SEVERITY, Check, Verdict, worst
+from lib.gate.check import LOUD, SEVERITY, Check, Rule, Verdict, worst
 from lib.gate.checks import checks
 from lib.gate.rules import RULES
 from lib.report.families import families
 from lib.report.results import Evidence, labels
-from lib.report.templates import rendered
 
 SYMBOLS: dict[Verdict, str] = {"pass": "✓", "warn": "!", "fail": "✗", "info": "i", "not measured": "–"}
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of the tables: its key, what it is called, and the checks of each seed."""
-
-    row: str
-    technique: str
-    seeds: dict[int, list[Check]]
-
-    def cell(self, index: int) -> "Cell":
-        """Check number `index` over all seeds."""
-        return Cell.of({seed: found[index] for seed, found in self.seeds.items()})
-
-    @property
-    def verdict(self) -> Verdict:
-        """The worst of all checks and seeds."""
-        return worst(check.verdict for found in self.seeds.values() for check in found)
 
 
 @dataclass(frozen=True)
@@ -59,13 +36,32 @@ class Cell:
 
     @property
     def symbol(self) -> str:
-        """What stands beside the colour."""
+        """What stands for the colour."""
         return SYMBOLS[self.verdict]
 
     @property
-    def sentence(self) -> str:
-        """What is behind the verdict, in words."""
-        return self.check.note or f"{self.check.name}{_number(self.check)}"
+    def loud(self) -> bool:
+        """Whether it warns or fails."""
+        return self.verdict in LOUD
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: its key, what it is called, and the checks of each seed."""
+
+    row: str
+    technique: str
+    seeds: dict[int, list[Check]]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every check over all seeds."""
+        return [Cell.of(dict(zip(self.seeds, asked))) for asked in zip(*self.seeds.values())]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all checks and seeds."""
+        return worst(check.verdict for asked in self.seeds.values() for check in asked)
 
 
 @dataclass(frozen=True)
@@ -75,57 +71,61 @@ class Gate:
     lines: list[Line]
 
     @property
-    def names(self) -> list[tuple[str, str, str]]:
-        """Number, name and rule of every check."""
-        return [(rule.id, rule.name, rule.rule) for rule in RULES.values()]
+    def rules(self) -> list[Rule]:
+        """What is asked of every row, in the order of the cells."""
+        return list(RULES.values())
 
     @property
     def table(self) -> list[tuple[Line, list[Cell]]]:
         """Every row with its cells."""
-        return [(line, [line.cell(index) for index in range(len(RULES))]) for line in self.lines]
+        return [(line, line.cells) for line in self.lines]
 
     @property
     def counts(self) -> dict[Verdict, int]:
         """How many cells of the table have each verdict, the worst first; verdicts that no cell has are left out."""
-        found = [cell.verdict for _, cells in self.table for cell in cells]
-        return {name: found.count(name) for name in sorted(SEVERITY, key=lambda name: -SEVERITY[name]) if name in found}
+        verdicts = [cell.verdict for _, cells in self.table for cell in cells]
+        return {name: verdicts.count(name) for name in sorted(SEVERITY, key=lambda name: -SEVERITY[name]) if name in verdicts}
 
     @property
-    def complaints(self) -> list[tuple[str, str, str, list[tuple[Line, Cell]]]]:
-        """Number, name and rule of every check that fails or warns somewhere, with those rows, the failing ones first."""
-        found = []
-        for index, (number, name, rule) in enumerate(self.names):
-            loud = [(line, cells[index]) for line, cells in self.table if cells[index].verdict in LOUD]
-            if loud:
-                found.append((number, name, rule, sorted(loud, key=lambda entry: LOUD.index(entry[1].verdict))))
-        return found
+    def behind(self) -> list[tuple[Rule, list[tuple[Line, Cell]]]]:
+        """Every check that fails or warns somewhere, with those rows, the failing ones first."""
+        asked = [(rule, [(line, line.cells[place]) for line in self.lines]) for place, rule in enumerate(self.rules)]
+        loud = [(rule, [(line, cell) for line, cell in entries if cell.loud]) for rule, entries in asked]
+        return [(rule, sorted(entries, key=lambda entry: LOUD.index(entry[1].verdict))) for rule, entries in loud if entries]
+
+    @property
+    def failing(self) -> list[tuple[Rule, list[str]]]:
+        """Every check that fails somewhere, and what those rows are called."""
+        rows = [(rule, [line.technique for line, cell in entries if cell.verdict == "fail"]) for rule, entries in self.behind]
+        return [(rule, names) for rule, names in rows if names]
 
 
 def gate(evidence: Evidence) -> Gate:
     """The gate over the whole grid; the undefended reference of each seed is the first row with standard training."""
     kinds = families()
     undefended = next((row for row in evidence.rows if kinds[row] == "standard"), None)
-    found = []
-    for row, name in labels(evidence.rows).items():
-        seeds = {}
-        for seed in evidence.seeds:
-            mine, reference = (_of(evidence.outcomes, key, seed) for key in (row, undefended))
-            if mine:
-                seeds[seed] = checks(mine, reference)
-        if seeds:
-            found.append(Line(row, name, seeds))
-    return Gate(found)
+    outcomes = {
+        (row, seed): [one for one in evidence.outcomes if (one.row, one.seed) == (row, seed)]
+        for row in evidence.rows
+        for seed in evidence.seeds
+    }
+    return Gate(
+        [
+            Line(row, name, {seed: checks(outcomes[row, seed], outcomes.get((undefended or "", seed))) for seed in evidence.seeds})
+            for row, name in labels(evidence.rows).items()
+        ]
+    )
 
 
-def to_json(found: Gate) -> dict[str, dict]:
+def to_json(gate: Gate) -> dict[str, dict]:
     """gate.json: row -> its technique, its worst verdict, and the checks of every seed; numbers that are not finite become null."""
     return {
         line.row: {
             "technique": line.technique,
             "verdict": line.verdict,
-            "seeds": {str(seed): [_entry(check) for check in found] for seed, found in line.seeds.items()},
+            "seeds": {str(seed): [_entry(check) for check in asked] for seed, asked in line.seeds.items()},
         }
-        for line in found.lines
+        for line in gate.lines
     }
 
 
@@ -133,19 +133,10 @@ def from_json(document: dict[str, dict]) -> Gate:
     """What `to_json` wrote."""
     return Gate(
         [
-            Line(row, entry["technique"], {int(seed): [_check(check) for check in found] for seed, found in entry["seeds"].items()})
+            Line(row, entry["technique"], {int(seed): [_check(check) for check in asked] for seed, asked in entry["seeds"].items()})
             for row, entry in document.items()
         ]
     )
-
-
-def to_html(found: Gate) -> Markup:
-    """The table and what is behind it, as a part of the page, in whose style sheet the colours are."""
-    return rendered("gate.html.j2", gate=found, symbols=SYMBOLS)
-
-
-def _of(outcomes: Iterable[Outcomes], row: str | None, seed: int) -> list[Outcomes]:
-    return [one for one in outcomes if (one.row, one.seed) == (row, seed)]
 
 
 def _entry(check: Check) -> dict:

@@ -1,153 +1,157 @@
 """The report as one self-contained HTML page: it loads nothing, so that it can be mailed or opened years later.
 
-Its Content-Security-Policy forbids every request; its charts and sorting are scripts inside it, and without them the pictures remain.
+Its sentences stand in templates/page.html.j2 and what this includes; here are the numbers, names and tables that are filled in.
 """
 
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
+import pandas as pd
 from markupsafe import Markup
 
 from lib.base import params
-from lib.report import black_box, claim_table, explained, gate, gate_words, row_names
-from lib.report.claims import Claim
-from lib.report.contrasts import Compared
-from lib.report.results import Evidence
-from lib.report.rows import epochs as row_epochs
-from lib.report.series import headline_column, headline_columns
-from lib.report.tables import Table
+from lib.base.image_file import Split
+from lib.report import black_box, claims, larger_runs, provenance, published_folder, series, studies, table
+from lib.report.comparisons import Comparison
+from lib.report.families import families, is_robust, permuted_targets, teacher_targets
+from lib.report.gate import Gate
+from lib.report.provenance import Origin
+from lib.report.published_folder import Published
+from lib.report.results import Evidence, labels
+from lib.report.rows import epochs
 from lib.report.templates import rendered
+from lib.report.wording import between, p_value, signed
 
 # Train images, width and epochs of the paper (Sec. 4.2 and 4.3).
 PAPER = {"mnist5k": (60_000, 1, 100), "mnist": (60_000, 1, 100), "cifar10": (50_000, 10, 200)}
+AUTOATTACK = {"iterations": 100, "targets": 9, "queries": 5000}  # the standard version's
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What was worked out; `contrasts` are those of the question, of every experiment."""
+def render(
+    frames: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, Markup],
+    tables: Mapping[str, Markup],
+    facts: Mapping[str, object],
+    head: Markup,
+) -> str:
+    """The page as text.
 
-    table: Table
-    gate: gate.Gate
-    black: black_box.Table
-    claims: list[Claim]
-    contrasts: list[Compared]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Parts of the page that were made elsewhere. `answer`: the picture of the contrasts. `further`: studies and larger runs. `origin`:
-    what is said below the table of where its rows were made, and all `environments`. `style` belongs into the head, `scripts` behind
-    everything.
+    Args:
+        figures, tables: by name, those that the rows at hand allow.
+        head: what the figures need in the page's head.
     """
-
-    answer: Markup
-    table: Markup
-    figures: Markup
-    gallery: Markup
-    further: Markup
-    origin: Markup
-    environments: Markup
-    style: Markup
-    scripts: Markup
+    return rendered("page.html.j2", frames=frames, figures=figures, tables=tables, facts=facts, head=head)
 
 
-def render(evidence: Evidence, train_images: int, judged: Judged, parts: Parts) -> str:
-    """The page as text."""
-    columns = headline_columns(evidence)
-    believed = gate_words.sentences(judged.gate)
-    measured = {name: column.called for name, column in columns.items()}
-    known = {
-        "dataset": explained.dataset(evidence.dataset),
-        "parts": parts,
-        "measured": measured,
-        "threat": headline_column(evidence).threat,
+def caption(evidence: Evidence, origin: Origin) -> str:
+    """Of Table 1, for its files."""
+    return " ".join(rendered("caption.txt.j2", origin=origin, **table.caption(evidence)).split())
+
+
+def tables(
+    evidence: Evidence, frames: Mapping[str, pd.DataFrame], compared: Sequence[Comparison], published: Mapping[str, Published]
+) -> dict[str, Markup]:
+    """Every table of the page by its name; of a study and of a larger run by its own."""
+    attacks = {name: column.called for name, column in series.headline_columns(evidence).items()}
+    taken, number = table.taken(frames["table1"]), table.number_of(frames["table1"])
+    made = {
+        "table1": table.html(frames["table1"], f"Table {number}"),
+        "asked": table.frame_html(_asked(frames["comparisons"]), "The comparisons of the first picture"),
+        "black_box": table.frame_html(black_box.wide(frames["black_box"]), "Black-box attacks"),
+        "claims": table.frame_html(claims.shown(frames["claims"], attacks), "Claims of the paper"),
     }
-    sections = rendered("sections.html.j2", **known, **_sections(evidence, judged, believed))
-    top = _top(evidence, train_images, judged, believed[0])
-    return rendered("page.html.j2", **known, **top, sections=sections, places=headings(sections))
+    made |= {"taken": table.frame_html(taken, "What the strict attack takes away")} if len(taken) else {}
+    for name, study in studies.of_studies(published).items():
+        shown = studies.table(study, compared, studies.in_html)
+        made[name] = table.frame_html(shown, f"Study {name}", [group for group, *_ in shown.index])
+    if len(frames["regression"]):
+        made["regression"] = table.frame_html(frames["regression"].round(3).set_index("fitted_to"), "The regression")
+    for run in published_folder.runs(dict(published)):
+        made[run.about.name] = table.html(larger_runs.frame(run), f"Run {run.about.name}")
+        if len(gradients := larger_runs.gradients(run)):
+            made[f"{run.about.name}_gradients"] = table.frame_html(gradients.round(2), f"Gradients of run {run.about.name}")
+    return made
 
 
-def headings(text: str) -> list[tuple[str, str]]:
-    """Id and words of every second-level heading, for the list at the top.
-
-    >>> headings('<h2 id="gate">The gate</h2><h2>no id</h2>')
-    [('gate', 'The gate')]
-    """
-    return [(place, Markup(words).unescape()) for place, words in re.findall(r'<h2 id="([^"]+)">([^<]+)</h2>', text)]
-
-
-def _top(evidence: Evidence, train_images: int, judged: Judged, believed: str) -> dict[str, object]:
-    """The answer and what was run; `believed`: the verdict of the gate."""
+def facts(
+    evidence: Evidence, train: Split, gate: Gate, records: pd.DataFrame, origin: Origin, published: Mapping[str, Published]
+) -> dict[str, object]:
+    """Everything that the page says beside its tables and figures."""
     return {
-        "asked": [line for line in judged.contrasts if line.pair.asked],
-        "believed": believed,
-        "scale": _scale(evidence, train_images),
-        "replica": smaller_than_paper(evidence.dataset, train_images),
-        "brief": row_names.brief(evidence),
+        **_scale(evidence, len(train)),
+        **_names(evidence),
+        **_attacks(evidence),
+        "caption": table.caption(evidence),
+        "gate": gate,
+        "origin": origin,
+        "said": provenance.said(origin),
+        "environments": provenance.environments(records),
+        "lost": list(records["path"][records["environment"] == ""]),
+        "records": len(records),
+        "late": provenance.late(records),
+        "studies": {name: studies.facts(study) for name, study in studies.of_studies(published).items()},
+        "runs": {run.about.name: larger_runs.facts(run) for run in published_folder.runs(dict(published))},
     }
 
 
-def _sections(evidence: Evidence, judged: Judged, believed: list[str]) -> dict[str, object]:
-    """Everything below the answer. `believed`: what the gate means."""
+def _asked(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """What the question is about, of every experiment, as words."""
+    lines = comparisons.query("asked and measure == 'radius'").to_dict("records")
+    shown = [
+        {
+            "experiment": line["experiment"],
+            "norm": {"l2": "L2", "linf": "L∞"}.get(line["norm"], line["norm"]),
+            "percent": f"{signed(line['estimate'])} {between(line['low'], line['high'])}",
+            "p (Holm)": p_value(line["p_adjusted"]),
+            "seeds": line["seeds"],
+            "images": line["images"],
+        }
+        for line in lines
+    ]
+    return pd.DataFrame(shown, pd.Index([f"{line['first']} over {line['second']}" for line in lines], name="mean robust radius"))
+
+
+def _scale(evidence: Evidence, train_images: int) -> dict[str, object]:
+    """What was run, and in what it is smaller than the paper's experiment."""
+    trained, width = epochs().values(), params.value("model", "width")
+    ours = {"images": train_images, "width": width, "epochs": min(trained)}
+    paper = dict(zip(ours, PAPER.get(evidence.dataset, ())))
     return {
-        "names": row_names.key(evidence),
-        "reference": explained.reference(),
-        "radius": explained.radius(headline_column(evidence)),
-        "attack_words": explained.attacks(headline_columns(evidence)),
-        "short": explained.shortened(),
-        "referee": params.value("attacks", "referee") is not None,
-        "table": judged.table,
-        "black": judged.black,
-        "gate": gate.to_html(judged.gate),
-        "gate_words": believed,
-        "attacks": _attacks(),
-        "claims": claim_table.to_html(judged.claims, evidence),
+        "dataset": evidence.dataset,
+        "train_images": train_images,
+        "images": evidence.images,
+        "seeds": evidence.seeds,
+        "architecture": params.value("model", "architecture"),
+        "width": width,
+        "epochs": sorted({min(trained), max(trained)}),
+        "networks": len(evidence.rows) * len(evidence.seeds),
+        "paper": paper,
+        "smaller": [name for name, value in paper.items() if ours[name] < value],
+    }
+
+
+def _names(evidence: Evidence) -> dict[str, object]:
+    """What the names of the rows are made of: only what the rows at hand use."""
+    kinds, names = families(), labels(evidence.rows)
+    reference = params.value("gradients", "reference")
+    return {
+        "kinds": {kinds[row] for row in evidence.rows},
+        "teachers": {
+            teacher: {"robust": is_robust(teacher), "row": names.get(teacher)} for teacher in params.value("saliency", "teachers")
+        },
+        "methods": sorted({method for row, (_, method) in teacher_targets().items() if row in evidence.rows}),
+        "shares": [share for row, share in permuted_targets().items() if 0 < share < 1 and row in evidence.rows],
+        "reference": teacher_targets().get(reference, (reference, "")),
+    }
+
+
+def _attacks(evidence: Evidence) -> dict[str, object]:
+    """The threat model of the answer, the attacks that were run, and every setting of them."""
+    referee = params.value("attacks", "referee")
+    return {
+        "threat": series.headline_column(evidence).threat,
+        "semantics": list(series.headline_columns(evidence)),
+        "referee": referee,
+        "shortened": referee is not None and any(referee[name] != value for name, value in AUTOATTACK.items()),
+        "settings": params.value("attacks") | params.value("own_attacks") | {"transfer": params.value("transfer")},
         "chosen_on_test": params.value("training", "selection") == "leaking_test",
-        "seeds": len(evidence.seeds),
     }
-
-
-def smaller_than_paper(dataset: str, train_images: int) -> list[str]:
-    """In what this run is smaller than the paper's experiment, in words; empty where it is not."""
-    if dataset not in PAPER:
-        return ["the dataset is none of the paper’s"]
-    images, wide, epochs = PAPER[dataset]
-    width = params.value("model", "width")
-    found = [f"{train_images:,} train images instead of {images:,}"] * (train_images < images)
-    found += [f"width {width:g} instead of {wide}"] * (width < wide)
-    return found + [f"{_epochs()} epochs instead of {epochs}"] * (min(row_epochs().values()) < epochs)
-
-
-def _epochs() -> str:
-    """For how many epochs the rows were trained, the fewest and the most."""
-    fewest, most = min(row_epochs().values()), max(row_epochs().values())
-    return f"{fewest}" if fewest == most else f"{fewest} to {most}"
-
-
-def _scale(evidence: Evidence, train_images: int) -> list[tuple[str, str]]:
-    """What was run, as (name, value) pairs."""
-    seeds = ", ".join(map(str, evidence.seeds))
-    return [
-        ("dataset", explained.dataset(evidence.dataset)),
-        ("train images", f"{train_images:,}"),
-        ("test images attacked", f"{evidence.images:,}"),
-        ("seeds", seeds),
-        ("architecture", f"{params.value('model', 'architecture')}, width × {params.value('model', 'width'):g}"),
-        ("epochs", _epochs()),
-        ("networks", f"{len(evidence.rows) * len(evidence.seeds)}"),
-    ]
-
-
-def _attacks() -> list[tuple[str, str]]:
-    """Each attack with the settings that params.yaml has."""
-    attacks, transfer = params.value("attacks") | params.value("own_attacks"), {"transfer": params.value("transfer")}
-    return [
-        (name, "; ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in (settings or {}).items()))
-        for name, settings in (attacks | transfer).items()
-    ]
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return " and ".join(f"{key} {entry}" for key, entry in value.items())
-    return "all" if value is None else " and ".join(map(str, value)) if isinstance(value, list) else str(value)

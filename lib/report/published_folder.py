@@ -84,14 +84,11 @@ def paragraphs(text: str) -> tuple[str, ...]:
     return tuple(" ".join(block.split()) for block in re.split(r"\n\s*\n", text) if block.strip())
 
 
-def provenance(about: About, names: dict[str, str] | None = None) -> str:
-    """Where the numbers come from, in one sentence or two; `names` says what a run's rows are called."""
-    machine = about.environment
-    edits = " with edits" if about.edited else ""
-    words = f"Made by {about.command} on {about.dataset}, preset {about.preset}, seeds {_listed(about.seeds)}, with the code of commit "
-    words += f"{about.commit[:7]}{edits} ({about.committed[:10]}); published on {machine.get('device', 'an unknown device')}, "
-    words += f"{machine.get('cpu', 'unknown CPU')}, torch {machine.get('torch', 'unknown')}."
-    return words + ("" if about.complete else f" Not complete: {_some([_part(name, names or {}) for name in about.missing])} missing.")
+def missing(published: Published) -> list[str]:
+    """What is not there of what params.yaml asks for; the file of a row is called as the row, and its seed."""
+    rows = {key: entry["technique"] for key, entry in published.document.get("rows", {}).items()}
+    parts = [(name, *name.partition("/")[::2]) for name in published.about.missing]
+    return [f"{rows[file.partition('.')[0]]} (seed {seed})" if file.partition(".")[0] in rows else name for name, seed, file in parts]
 
 
 def _read(folder: Path) -> Published:
@@ -142,30 +139,3 @@ def _table(path: Path) -> pd.DataFrame:
         return frame.assign(**{name: pd.to_numeric(frame[name]) for name in frame.columns if name not in TEXT})
     except ValueError as error:
         raise InputError(f"{path} is not a table of numbers: {' '.join(str(error).split())}") from error
-
-
-def _part(missing: str, names: dict[str, str]) -> str:
-    """What is missing, in words where it is the file of a row.
-
-    >>> _part("0/NR_smoothgrad.h5", {"NR_smoothgrad": "IR(NR,SmG)"}), _part("edges", {})
-    ('IR(NR,SmG) (seed 0)', 'edges')
-    """
-    seed, _, file = missing.partition("/")
-    row = file.partition(".")[0]
-    return f"{names[row]} (seed {seed})" if row in names else missing
-
-
-def _listed(seeds: list[int]) -> str:
-    return ", ".join(map(str, seeds))
-
-
-def _some(names: list[str], most: int = 6) -> str:
-    """The first few of many names.
-
-    >>> _some(["a", "b", "c"], 2)
-    'a, b and 1 more are'
-    """
-    if len(names) == 1:
-        return f"{names[0]} is"
-    rest = len(names) - most
-    return f"{', '.join(names[:most])} and {rest} more are" if rest > 0 else f"{', '.join(names)} are"

@@ -1,6 +1,4 @@
-"""Ordinary least squares: how much of one quantity two others explain, together and each beyond the other."""
-
-from dataclasses import dataclass
+"""Ordinary least squares: how much of robust accuracy the size and the direction of gradients explain, each beyond the other."""
 
 import numpy as np
 import pandas as pd
@@ -13,58 +11,33 @@ LEARNED = 0.5  # clean accuracy below which a network has not learned its task, 
 OUTCOME, PREDICTORS = "robust", ("doublings", "cosine_reference")
 
 
-@dataclass(frozen=True)
-class Coefficient:
-    """What one more unit of a predictor goes with, all others equal, with Student's t interval, and the share of what the others leave
-    unexplained that this predictor explains (partial R²).
-    """
+def fit(outcome: np.ndarray, predictors: pd.DataFrame) -> pd.DataFrame:
+    """Least squares of `outcome` (n,) on an intercept and the `predictors` (n, k): a line per predictor and one for the "intercept".
 
-    value: float
-    low: float
-    high: float
-    partial: float
+    `value` is what one more unit goes with, all others equal, `low` to `high` Student's t interval, for independent residuals of equal
+    variance; `partial` the share of what the others leave unexplained that this one explains (partial R²). `attrs` holds `n`, `df`,
+    `explained` (R²), the `correlation` of the first two predictors and the `fitted` values (n,). Raises `InputError` where the points do
+    not determine the fit.
 
-
-@dataclass(frozen=True)
-class Regression:
-    """A fit of `n` points: the intercept, one coefficient per predictor, R², the predictors' correlation and the fitted values (n,)."""
-
-    n: int
-    df: int
-    intercept: float
-    coefficients: dict[str, Coefficient]
-    explained: float
-    correlation: float
-    fitted: np.ndarray
-
-
-def fit(outcome: np.ndarray, predictors: dict[str, np.ndarray]) -> Regression:
-    """Least squares of `outcome` (n,) on an intercept and two `predictors` (n,).
-
-    The intervals assume independent residuals of equal variance. Raises `InputError` where the points do not determine the fit.
-
-    >>> x, z = np.array([0.0, 1, 2, 3, 4]), np.array([1.0, 0, 1, 0, 1])
-    >>> found = fit(3 + 2 * x - z, {"x": x, "z": z})
-    >>> round(found.intercept, 6), round(found.coefficients["x"].value, 6), round(found.explained, 6)
-    (3.0, 2.0, 1.0)
+    >>> predictors = pd.DataFrame({"x": [0.0, 1, 2, 3, 4], "z": [1.0, 0, 1, 0, 1]})
+    >>> found = fit(3 + 2 * predictors["x"].to_numpy() - predictors["z"].to_numpy(), predictors)
+    >>> found["value"].round(6).tolist(), round(found.attrs["explained"], 6)
+    ([3.0, 2.0, -1.0], 1.0)
     """
     design = _design(predictors)
     df = len(outcome) - design.shape[1]
-    require(df > 0, f"a regression on {len(predictors)} quantities needs more than {design.shape[1]} points, got {len(outcome)}")
+    require(df > 0, f"a regression on {design.shape[1] - 1} quantities needs more than {design.shape[1]} points, got {len(outcome)}")
     require(np.linalg.matrix_rank(design) == design.shape[1], "the quantities of a regression must vary independently of each other")
-    weights, fitted, residual = _solved(design, outcome)
-    spread = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * residual / df)
-    half = float(stdtrit(df, (1 + CONFIDENCE) / 2)) * spread
-    found = {}
-    for place, name in enumerate(predictors, start=1):
-        without = _solved(np.delete(design, place, axis=1), outcome)[2]
-        partial = 1 - residual / without if without > 0 else 0.0
-        value, width = float(weights[place]), float(half[place])
-        found[name] = Coefficient(value, value - width, value + width, float(partial))
+    weights, residual = _solved(design, outcome)
+    half = float(stdtrit(df, (1 + CONFIDENCE) / 2)) * np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * residual / df)
+    without = np.array([_solved(np.delete(design, place, axis=1), outcome)[1] for place in range(design.shape[1])])
+    partial = 1 - np.divide(residual, without, out=np.ones_like(without), where=without > 0)
+    columns = {"value": weights, "low": weights - half, "high": weights + half, "partial": partial}
+    found = pd.DataFrame(columns, index=["intercept", *predictors.columns])
     total = float(((outcome - outcome.mean()) ** 2).sum())
-    correlation = float(np.corrcoef(design[:, 1], design[:, 2])[0, 1])
-    explained = 1 - residual / total if total > 0 else 0.0
-    return Regression(len(outcome), df, float(weights[0]), found, explained, correlation, fitted)
+    found.attrs = {"n": len(outcome), "df": df, "explained": 1 - residual / total if total > 0 else 0.0}
+    found.attrs |= {"correlation": float(np.corrcoef(design[:, 1], design[:, 2])[0, 1]), "fitted": (design @ weights).tolist()}
+    return found
 
 
 def points(frame: pd.DataFrame) -> pd.DataFrame:
@@ -82,24 +55,28 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
     return means.reset_index().dropna()
 
 
-def determined(found: pd.DataFrame) -> bool:
-    """Whether there are enough points, and different ones, for a fit with a residual."""
-    design = _design({name: found[name].to_numpy() for name in PREDICTORS})
-    return len(found) > design.shape[1] and bool(np.linalg.matrix_rank(design) == design.shape[1])
+def fits(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The fit to the means over seeds, "all", and to each seed alone; nothing where the variants of a study do not determine one."""
+    every = {"all": points(table)} | {f"seed {seed}": points(lines) for seed, lines in table.groupby("seed")}
+    designs = [_design(part[list(PREDICTORS)]) for part in every.values()]
+    if not all(len(design) > design.shape[1] == np.linalg.matrix_rank(design) for design in designs):
+        return {}
+    return {name: fit(part[OUTCOME].to_numpy(), part[list(PREDICTORS)]) for name, part in every.items()}
 
 
-def of_points(found: pd.DataFrame) -> Regression:
-    """Robust accuracy in percent on the logarithm of the norm and on the cosine with the reference."""
-    return fit(found[OUTCOME].to_numpy(), {name: found[name].to_numpy() for name in PREDICTORS})
+def to_frame(fitted: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """What `fits` gives as one frame: a line per fit and predictor, with what `attrs` holds of `n`, `explained` and `correlation`."""
+    whole = ["n", "explained", "correlation"]
+    parts = [found.drop("intercept").assign(fitted_to=name, **{key: found.attrs[key] for key in whole}) for name, found in fitted.items()]
+    columns = ["fitted_to", *whole, "predictor", "value", "low", "high", "partial"]
+    return pd.concat(parts).rename_axis("predictor").reset_index()[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def _design(predictors: dict[str, np.ndarray]) -> np.ndarray:
-    columns = list(predictors.values())
-    return np.column_stack([np.ones(len(columns[0])), *columns])
+def _design(predictors: pd.DataFrame) -> np.ndarray:
+    return np.column_stack([np.ones(len(predictors)), predictors.to_numpy(float)])
 
 
-def _solved(design: np.ndarray, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Weights, fitted values and the sum of squared residuals."""
+def _solved(design: np.ndarray, outcome: np.ndarray) -> tuple[np.ndarray, float]:
+    """Weights and the sum of squared residuals."""
     weights = np.linalg.lstsq(design, outcome, rcond=None)[0]
-    fitted = design @ weights
-    return weights, fitted, float(((outcome - fitted) ** 2).sum())
+    return weights, float(((outcome - design @ weights) ** 2).sum())

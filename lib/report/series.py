@@ -1,18 +1,16 @@
 """The small results: metrics for `dvc metrics show`, and the series behind the curves, for DVC's plots and for the figures."""
 
-from math import isnan
-
 import numpy as np
 import pandas as pd
 
 from lib.base import params
 from lib.base.errors import require
-from lib.evaluation.threats import Norm, threats
+from lib.evaluation.threats import threats
 from lib.report.families import permuted_targets
 from lib.report.results import Evidence, labels, together
 from lib.report.settings import FigureThreat
-from lib.report.worst_case import of, unbroken
-from lib.statistics.columns import CLEAN, Column, at_threat, in_columns, per_seed, radius
+from lib.report.worst_case import of
+from lib.statistics.columns import CLEAN, Column, at_threat, in_columns, per_seed
 
 
 def headline() -> FigureThreat:
@@ -38,24 +36,14 @@ def headline_column(evidence: Evidence) -> Column:
 
 
 def summary(evidence: Evidence) -> dict[str, dict]:
-    """Row -> clean accuracy, accuracy at the headline and at the first threat model of each other norm, gradients; seeds averaged.
-
-    `worst` is what no attack of any kind fooled (lib/report/worst_case.py), `mean_radius` the area under that security curve.
-    """
+    """Row of the main table -> clean accuracy, the paper's attack at the headline and the mean robust radius; seeds averaged."""
     found, under_curve = {}, areas(evidence)
-    for key, name in labels(evidence.rows).items():
-        entry: dict = {"clean": _mean(evidence.accuracies, name, CLEAN)}
-        for threat in _summarised(evidence.rows[key].threats):
-            for semantics, column in at_threat(evidence.accuracies, *threat).items():
-                entry.setdefault(semantics, {})[_key(*threat)] = _mean(evidence.accuracies, name, column)
-            entry.setdefault("worst", {})[_key(*threat)] = round(float(unbroken(evidence, key, *threat).mean()), 4)
-        mine = under_curve[under_curve["technique"] == name].groupby("norm", sort=False)["mean_radius"].mean()
-        entry |= {"mean_radius": {norm: round(float(area), 4) for norm, area in mine.items()}} if len(mine) else {}
-        means = evidence.gradients[evidence.gradients["row"] == key].drop(columns=["row", "seed"]).mean()
-        entry["label_norm"] = round(float(means["label_norm"]), 4)
-        if not isnan(means["cosine_target"]):
-            entry["cosine"] = round(float(means["cosine_target"]), 4)
-        found[key] = entry
+    for key, name in shown(evidence).items():
+        column = headline_columns(evidence).get("paper")
+        columns = {"clean": CLEAN} | ({"paper": column} if column else {})
+        entry: dict = {word: round(float(per_seed(evidence.accuracies, name, one).mean()), 4) for word, one in columns.items()}
+        radii = under_curve[under_curve["technique"] == name].groupby("norm", sort=False)["mean_radius"].mean()
+        found[key] = entry | {"mean_radius": {norm: round(float(radius), 4) for norm, radius in radii.items()}}
     return found
 
 
@@ -65,7 +53,7 @@ def curves(evidence: Evidence) -> pd.DataFrame:
     Radius 0 is the clean accuracy, on those images that the attack was tried on.
     """
     lines = []
-    for name in _shown(evidence).values():
+    for name in shown(evidence).values():
         for kind in in_columns(evidence.accuracies):
             for norm, columns in _radii(evidence, name, kind).items():
                 means = [_start(evidence, name, columns[0])] + [float(np.nanmean(evidence.per_image[name, column])) for column in columns]
@@ -80,7 +68,7 @@ def areas(evidence: Evidence) -> pd.DataFrame:
     allows.
     """
     lines = []
-    for key, name in _shown(evidence).items():
+    for key, name in shown(evidence).items():
         for seed in evidence.seeds:
             mine = of(evidence, key, seed)
             for norm in mine[0].radii:
@@ -106,7 +94,7 @@ def permutation(evidence: Evidence) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
 
 
-def _shown(evidence: Evidence) -> dict[str, str]:
+def shown(evidence: Evidence) -> dict[str, str]:
     """The rows of the main table and what they are called."""
     return {key: name for key, name in labels(evidence.rows).items() if evidence.rows[key].threats == "table"}
 
@@ -123,25 +111,3 @@ def _radii(evidence: Evidence, name: str, kind: tuple[str, str]) -> dict[str, li
 def _start(evidence: Evidence, name: str, column: Column) -> float:
     """Clean accuracy on the images of `column`."""
     return float(evidence.per_image[name, CLEAN][~np.isnan(evidence.per_image[name, column])].mean())
-
-
-def _summarised(name: str) -> list[tuple[Norm, float]]:
-    """The headline threat model, and the first of every other norm."""
-    found = headline()
-    chosen = {found.norm: found.epsilon}
-    for threat in threats(name):
-        chosen.setdefault(threat.norm, threat.epsilon)
-    return list(chosen.items())
-
-
-def _mean(accuracies: pd.DataFrame, name: str, column: Column) -> float:
-    return round(float(per_seed(accuracies, name, column).mean()), 4)
-
-
-def _key(norm: str, epsilon: float) -> str:
-    """A threat model as a metric's name, which may hold no dots or slashes.
-
-    >>> _key("linf", 0.2), _key("l2", 8 / 255)
-    ('linf_0_2', 'l2_8_255')
-    """
-    return f"{norm}_{radius(epsilon)}".replace(".", "_").replace("/", "_")

@@ -1,178 +1,108 @@
-"""The sections of the page on the studies: the audit, what lies beyond the paper, and matched validation loss."""
+"""The published studies as tables: every variant with what it reaches and how far it lies from its base."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from lib.base.errors import require
-from lib.report import grid_figures, regression, study_figures, study_sentences
-from lib.report.effects import Change, Effect, changes, measures, outcome
-from lib.report.published_folder import Published, provenance
-from lib.report.regression import PREDICTORS, Regression
-from lib.report.templates import inlined, rendered
+from lib.report import published_folder
+from lib.report.comparisons import STUDIED, Comparison, grouped, outcome, studied
+from lib.report.published_folder import Published
+from lib.report.table import escape_markdown, piped
+from lib.report.templates import environment
+from lib.report.wording import interval
+from lib.statistics.columns import Column
 
-HIDDEN = "paper"  # not in the tables of the groups
-DIGITS = {"linf": 3, "l2": 2, "robust": 1, "paper": 1, "clean": 1, "norm": 2, "cosine": 2}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One measure of one variant: its mean over the seeds as it is printed, and the effect against the base, if there is one."""
-
-    level: str
-    effect: Effect | None
+COLLAPSE = 30.0  # points of clean accuracy: a network that loses so much has not learnt its task
+Cell = Callable[[str, Comparison | None], str]  # a mean over the seeds, and how far it lies from that of the base
 
 
-@dataclass(frozen=True)
-class Line:
-    """One variant in a group's table."""
-
-    label: str
-    base: str
-    cells: dict[str, Cell]
+def of_studies(published: Mapping[str, Published]) -> dict[str, Published]:
+    """Those of what was published that are studies."""
+    return {name: study for name, study in published.items() if study.about.kind == "study"}
 
 
-@dataclass(frozen=True)
-class Group:
-    """Variants that belong together, after those that they are compared with."""
+def table(study: Published, compared: Sequence[Comparison], cell: Cell) -> pd.DataFrame:
+    """A line per variant and a column per measure: those that others are compared with, then the largest effect on the outcome first.
 
-    name: str
-    lines: list[Line]
-
-
-@dataclass(frozen=True)
-class Matched:
-    """A method at matched validation loss: strengths, losses and their targets by seed, trainings, and in how many seeds it fits."""
-
-    line: Line
-    scale: str
-    strengths: list[float]
-    losses: list[float]
-    wanted: list[float]
-    trials: int
-    fits: int
+    The index holds group, label and what the variant is compared with. A study that matched validation loss has four columns more.
+    """
+    mine = {(line.pair.first, line.measure): line for line in compared if line.experiment == study.about.name}
+    about, groups = outcome(studied(study.table)), grouped(study.table)
+    order = sorted(groups, key=lambda name: -mine[name, about].size if (name, about) in mine else float("-inf"))
+    lines = {str(name): lines for name, lines in study.table.groupby("variant", sort=False)}
+    cells = [_searched(study, lines[name]) | _cells(lines[name], name, mine, cell) for name in order]
+    labels = {name: str(part["label"].iloc[0]) for name, part in lines.items()}
+    index = [(groups[name], mine[name, about].techniques[1] if (name, about) in mine else "", labels[name]) for name in order]
+    return pd.DataFrame(cells, pd.MultiIndex.from_tuples(index, names=["", "", "variant"]))
 
 
-def effects_of(published: dict[str, Published]) -> dict[str, list[Change]]:
-    """All effects of every published study."""
-    return {name: changes(one.table, one.radii) for name, one in published.items() if one.about.kind == "study"}
+def in_html(level: str, line: Comparison | None) -> Markup:
+    """A cell of the page: intervals that exclude no effect are of the class `clear`, † is for those that withstand the correction."""
+    words = escape(_words(line)) if line else ""
+    kind = " class=clear" if line and line.contrast.clear else ""
+    return Markup(f"{level}<small{kind}>{words}</small>" if words else level)
 
 
-def audit_section(study: Published, found: list[Change], folder: Path) -> Markup:
-    """The table of all switches, the largest effect on the study's outcome first, and its figure."""
-    ordered = study_sentences.ranked(found)
-    picture = study_figures.forest_figure(ordered, folder)
-    known = measures(study.table)
-    return rendered(
-        "audit.html.j2",
-        changes=ordered,
-        measures={name: measure.title for name, measure in known.items()},
-        outcome=outcome(known),
-        picture=picture,
-        data=inlined(picture, folder),
-        **facts(study),
-    )
+def in_markdown(level: str, line: Comparison | None) -> str:
+    """A cell of studies.md, the same in bold."""
+    if line is None:
+        return level
+    words = f"**{_words(line)}**" if line.contrast.clear else _words(line)
+    return f"{level}<br><sub>{words}</sub>"
 
 
-def beyond_section(study: Published, found: list[Change], folder: Path) -> Markup:
-    """The grid, the regression and one table per group."""
-    cells = grid_figures.cells(study.table, study.document["variants"])
-    pictures = [grid_figures.grid_figure(cells, folder)] if len(cells) else []
-    fits = regressions(study.table)
-    if fits:
-        pictures.append(study_figures.scatter_figure(regression.points(study.table), fits["all"], folder))
-    return rendered(
-        "beyond.html.j2",
-        pictures=[(picture, inlined(picture, folder)) for picture in pictures],
-        fits=fits,
-        predictors=PREDICTORS,
-        groups=groups(study.table, found),
-        measures=shown(study.table),
-        **facts(study),
-    )
-
-
-def matched_section(study: Published, found: list[Change]) -> Markup:
-    """What strengths were found, and what the methods are worth at equal validation loss."""
-    return rendered(
-        "matched.html.j2",
-        lines=list(matched(study, found).values()),
-        measures=shown(study.table),
-        tolerance=study.document["search"]["tolerance"],
-        **facts(study),
-    )
-
-
-def shown(table: pd.DataFrame) -> dict[str, str]:
-    """The measures in the columns of a group's table, with their titles."""
-    return {name: measure.title for name, measure in measures(table).items() if name != HIDDEN}
-
-
-def regressions(table: pd.DataFrame) -> dict[str, Regression]:
-    """The fit to the means over seeds, "all", and to each seed alone; nothing where the variants do not determine one."""
-    points = {"all": regression.points(table)}
-    points |= {f"seed {seed}": regression.points(lines) for seed, lines in table.groupby("seed")}
-    return {name: regression.of_points(one) for name, one in points.items()} if all(map(regression.determined, points.values())) else {}
-
-
-def groups(table: pd.DataFrame, found: Sequence[Change]) -> list[Group]:
-    """Every group but the grid, in the table's order."""
-    labels = dict(zip(table["variant"], table["label"]))
-    by_name = {change.variant: change for change in found}
-    result = []
-    for name in dict.fromkeys(change.group for change in found if change.group != grid_figures.GROUP):
-        mine = [change for change in found if change.group == name]
-        bases = dict.fromkeys(change.base for change in mine)
-        own = [change.variant for change in mine]
-        lines = [line(table, base, None, labels) for base in bases if base not in own]
-        lines += [line(table, variant, by_name[variant], labels) for variant in own]
-        result.append(Group(name, lines))
-    return result
-
-
-def line(table: pd.DataFrame, variant: str, change: Change | None, labels: dict[str, str]) -> Line:
-    """One variant: means over its seeds, and its effects; without a `change` it stands there for others to be compared with."""
-    means = table[table["variant"] == variant].mean(numeric_only=True)
-    cells = {}
-    for name, measure in measures(table).items():
-        level = f"{measure.factor * means[measure.column]:.{DIGITS[name]}f}"
-        cells[name] = Cell(level.replace("-", "−"), change.effects[name] if change else None)
-    return Line(labels[variant], labels[change.base] if change else "", cells)
-
-
-def matched(study: Published, found: Sequence[Change]) -> dict[str, Matched]:
-    """Every variant with what its search found."""
-    needed = {"strength", "trials", "wanted_loss", "matched"}
-    require(needed <= set(study.table.columns), f"the table of the study matched must have the columns {', '.join(sorted(needed))}")
-    labels = dict(zip(study.table["variant"], study.table["label"]))
-    by_name = {change.variant: change for change in found}
-    result = {}
-    for name, lines in study.table.groupby("variant", sort=False):
-        scale = study.document["variants"][name].get("scale", [])
-        result[str(name)] = Matched(
-            line(study.table, str(name), by_name.get(str(name)), labels),
-            ", ".join(key.rpartition(".")[2] for key in scale),
-            lines["strength"].tolist(),
-            lines["validation_loss"].tolist(),
-            lines["wanted_loss"].tolist(),
-            int(lines["trials"].sum()),
-            int((lines["matched"] > 0).sum()),
-        )
-    return result
+def document(published: Mapping[str, Published], compared: Sequence[Comparison]) -> str:
+    """studies.md: the table of every study, for readers who have the repository in front of them and not the report."""
+    parts = [facts(study) | {"table": Markup(_markdown(table(study, compared, in_markdown)))} for study in of_studies(published).values()]
+    return environment().get_template("studies.md.j2").render(studies=parts)
 
 
 def facts(study: Published) -> dict[str, object]:
-    """What every section says of how its study was measured."""
-    attacked = study.table.iloc[0]
+    """What the sentences about a study say of how it was measured."""
+    first = study.table.iloc[0]
     return {
-        "name": study.about.name,
-        "provenance": provenance(study.about),
-        "reading": study_sentences.reading(study.table),
+        "about": study.about,
+        "missing": published_folder.missing(study),
         "notes": study.notes,
         "seeds": int(study.table["seed"].nunique()),
-        "images": int(attacked["n_attacked"]),
-        "clean_images": int(attacked["n_clean"]),
+        "images": int(first["n_attacked"]),
+        "clean_images": int(first["n_clean"]),
+        "threat": Column("", "", first["norm"], first["epsilon"]).threat,
     }
+
+
+def _cells(lines: pd.DataFrame, name: str, compared: Mapping[tuple[str, str], Comparison], cell: Cell) -> dict[str, str]:
+    means = {measure: STUDIED[measure].factor * lines[measure].mean() for measure in studied(lines)}
+    levels = {measure: f"{mean:.{STUDIED[measure].digits}f}".replace("-", "−") for measure, mean in means.items()}
+    return {STUDIED[measure].title: cell(level, compared.get((name, measure))) for measure, level in levels.items()}
+
+
+def _words(line: Comparison) -> str:
+    digits = 2 if not line.unit else 1
+    return f"{interval(line.contrast, digits)}{' %' if line.unit == '%' else ''}{' †' if line.contrast.decided else ''}"
+
+
+def _searched(study: Published, lines: pd.DataFrame) -> dict[str, str]:
+    """What the search for the same validation loss found, seed by seed; nothing of another study."""
+    if study.about.name != "matched":
+        return {}
+    needed = {"strength", "trials", "wanted_loss", "matched"}
+    require(needed <= set(lines.columns), f"the table of the study matched must have the columns {', '.join(sorted(needed))}")
+    scale = study.document["variants"][lines["variant"].iloc[0]].get("scale", [])
+    return {
+        "times": ", ".join(key.rpartition(".")[2] for key in scale),
+        "strength": " ".join(f"{value:.3g}" for value in lines["strength"]),
+        "validation loss (wanted)": " ".join(f"{a:.3f} ({b:.3f})" for a, b in zip(lines["validation_loss"], lines["wanted_loss"])),
+        "trainings": str(int(lines["trials"].sum())),
+        "matched": f"{int((lines['matched'] > 0).sum())} of {len(lines)}",
+    }
+
+
+def _markdown(shown: pd.DataFrame) -> str:
+    names = [
+        f"{escape_markdown(label)}<br><sub>{escape_markdown(f'{group}, against: {base}' if base else group)}</sub>"
+        for group, base, label in shown.index
+    ]
+    return piped(["variant", *shown.columns], [[name, *cells] for name, cells in zip(names, shown.to_numpy().tolist())])

@@ -4,13 +4,11 @@ come to its end."""
 from pathlib import Path
 
 import pandas as pd
-from markupsafe import Markup
 
 from lib.base import checksums
 from lib.base.errors import InputError, require
 from lib.report.results import labels
 from lib.report.rows import rows, seeds
-from lib.report.templates import rendered
 from lib.statistics import trained_out
 
 HISTORY = "history.csv"
@@ -55,13 +53,6 @@ def unfinished(found: pd.DataFrame) -> dict[str, list[int]]:
     """By row the seeds under which `courses` says that it was not trained out; rows that were under every seed are left out."""
     missed = found[~found["trained_out"].astype(bool)]
     return {str(row): list(map(int, seeds)) for row, seeds in missed.groupby("row", sort=False)["seed"]}
-
-
-def note(found: pd.DataFrame) -> Markup:
-    """What the page says of networks that `courses` calls not trained out; nothing where there are none."""
-    missed = found[~found["trained_out"].astype(bool)].to_dict("records")
-    limits = {"fell": trained_out.FELL, "late": trained_out.LATE}
-    return rendered("trained_out.html.j2", missed=missed, limits=limits)
 
 
 def _history(path: Path) -> pd.DataFrame:

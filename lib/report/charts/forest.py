@@ -1,100 +1,148 @@
-"""The answer as one picture: how much larger our rows' mean radii are than their controls', with intervals (a forest plot)."""
-
-import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+"""Differences with their intervals, line by line: the answer of this run, and what every variant of a study changes (forest plots)."""
 
 import altair as alt
+import numpy as np
 import pandas as pd
-import vl_convert
-from altair import SCHEMA_VERSION
 
-from lib.report import contrasts
-from lib.report.charts.looks import themes
-from lib.report.charts.panel import Drawing, Panel, specification
-from lib.report.contrasts import Compared
-from lib.report.figures import Picture
-from lib.report.wording import interval, p_value
+from lib.report.charts import looks
+from lib.report.charts.render import Figure
 from lib.statistics.columns import NORMS
 
-NAME, WIDTH = "contrasts", 640
 OVER = {
-    contrasts.CONTENT: "the same maps, pixels permuted",
-    contrasts.TEACHER: "maps of a non-robust teacher",
-    contrasts.JACOBIAN: "small gradients, no maps",
-    contrasts.ADVERSARIAL: "adversarial training",
+    "IR − perm": "the same maps, pixels permuted",
+    "R − NR": "maps of a non-robust teacher",
+    "IR − JR": "small gradients, no maps",
+    "IR − AT": "adversarial training",
 }
-READING = (
-    "Right of zero: the first named network is the more robust one. Filled: also after the correction. Point at a mark for its numbers."
-)
+# Column of a study's table -> what stands above its panel, and whether its effects are ratios.
+MEASURES = {
+    "radius_linf": ("mean L∞ radius", True),
+    "robust": ("strict attack, points", False),
+    "clean": ("clean, points", False),
+    "label_norm": ("gradient norm", True),
+    "cosine_reference": ("cosine with reference", False),
+}
+COLLAPSE = 30.0  # points of clean accuracy: a network that loses so much has not learnt its task
+KINDS = {"interval includes no effect": "circle", "interval excludes it": "square", "and after Holm’s correction": "diamond"}
 
 
-def frame(compared: Sequence[Compared]) -> pd.DataFrame:
-    """The comparisons that the question is about (`Pair.asked`), a line per pair and norm."""
-    lines = [
-        {
-            "pair": f"{' over '.join(line.techniques)}|{OVER[line.pair.name]}",
-            "norm": NORMS[line.norm],
-            "percent": line.contrast.estimate,
-            "low": line.contrast.low,
-            "high": line.contrast.high,
-            "decided": line.contrast.decided,
-            "interval": f"{interval(line.contrast)} %",
-            "p": f"{p_value(line.contrast.adjusted)} after Holm’s correction",
-            "size": f"{line.contrast.seeds} seeds, {line.contrast.images} images",
-        }
-        for line in compared
-        if line.pair.asked
-    ]
-    return pd.DataFrame(lines).dropna() if lines else pd.DataFrame()
+def contrasts(frame: pd.DataFrame) -> Figure | None:
+    """The comparisons of mean radii that the question is about, in both norms; None without any.
 
-
-def panel(points: pd.DataFrame) -> Panel:
-    """The chart over the lines of `frame`."""
-    return Panel(NAME, READING, (Drawing("contrasts_forest", "", _specification(points)),))
-
-
-def picture(points: pd.DataFrame, folder: Path) -> Picture:
-    """The same chart as a file for print and for pages without scripts, drawn into `folder`."""
-    spec = _specification(points) | {"width": WIDTH, "background": "white", "config": themes([])["light"] | {"background": "white"}}
-    text, version = json.dumps(spec), SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{NAME}.png").write_bytes(vl_convert.vegalite_to_png(text, vl_version=version, scale=2))
-    (folder / f"{NAME}.svg").write_text(vl_convert.vegalite_to_svg(text, vl_version=version), encoding="utf-8")
-    decided = [f"{line['pair'].partition('|')[0]} in {line['norm']}" for line in points.to_dict("records") if line["decided"]]
-    caption = (
-        "Difference of mean robust radii in percent of the second network’s, with 95 % intervals over images and seeds: what other test "
-        "images and other trainings would have given. The robust radius of an image is the length of the shortest perturbation that any "
-        "attack found."
-    )
-    alt_text = f"Forest plot of {points['pair'].nunique()} comparisons in {points['norm'].nunique()} norms; decided: "
-    return Picture(NAME, "Do the maps make the difference?", caption, f"{alt_text}{'; '.join(decided) or 'none'}.", WIDTH / 108, dark=True)
-
-
-def _specification(points: pd.DataFrame) -> dict[str, Any]:
-    order = list(dict.fromkeys(points["pair"]))
+    Args:
+        frame: columns experiment, name, first, second, norm, measure, estimate, low, high (percent), p_adjusted, images, seeds, verdict
+            and asked.
+    """
+    frame = frame[frame["asked"] & (frame["experiment"] == "this run") & (frame["measure"] == "radius")].dropna(subset=["low", "high"])
+    if frame.empty:
+        return None
+    pairs = frame["first"] + " over " + frame["second"] + "|" + frame["name"].map(OVER).fillna("")
+    frame = frame.assign(pair=pairs, norm=frame["norm"].map(NORMS), decided=frame["verdict"] != "cannot tell")
+    order, norms = list(dict.fromkeys(pairs)), list(NORMS.values())
     axis = alt.Axis(labelExpr="split(datum.label, '|')", labelLimit=0, ticks=False, domain=False, labelPadding=8)
-    down = alt.Y("pair:N", title=None, sort=order, axis=axis)
-    offset = alt.YOffset("norm:N", sort=list(NORMS.values()))
-    shape = alt.Shape("norm:N", title=None, sort=list(NORMS.values()), legend=alt.Legend(orient="top"))
+    y = alt.Y("pair:N", title=None, sort=order, axis=axis), alt.YOffset("norm:N", sort=norms)
     title = "mean robust radius, difference in percent"
-    zero = alt.Chart(pd.DataFrame({"zero": [0]}), name="forest_zero").mark_rule(aria=False, tooltip=None, strokeDash=[4, 2])
-    rules = alt.Chart(name="forest_intervals").mark_rule(aria=False, tooltip=None, strokeWidth=2)
-    rules = rules.encode(down, offset, alt.X("low:Q", title=title), alt.X2("high:Q"))
-    across = alt.X("percent:Q", title=title)
-    marks = alt.Chart(name="forest_estimates").mark_point(size=70, style="contrast", opacity=1)
-    marks = marks.encode(down, offset, across, shape, tooltip=_tips(), description="interval:N")
-    centres = alt.Chart(name="forest_decided").mark_point(size=70, style="contrast", opacity=1, filled=True, aria=False, tooltip=None)
-    centres = centres.encode(down, offset, across, shape).transform_filter("datum.decided")
-    chart = alt.layer(zero.encode(x="zero:Q"), *(layer.properties(data=points) for layer in (rules, marks, centres)))
-    return specification(chart, "Differences of mean robust radii with intervals, by pair and norm.", 62 * len(order))
+    shape = alt.Shape("norm:N", title=None, sort=norms, legend=alt.Legend(orient="top"))
+    fill = alt.condition("datum.decided", alt.value(1), alt.value(0))
+    tips = [alt.Tooltip("norm:N"), alt.Tooltip("estimate:Q", title="difference, %", format="+.1f")]
+    tips += [alt.Tooltip(f"{name}:Q", title=words, format="+.1f") for name, words in (("low", "95 %, from"), ("high", "to"))]
+    tips += [alt.Tooltip("p_adjusted:Q", title="p, after Holm’s correction", format=".3f"), alt.Tooltip("verdict:N")]
+    tips += [alt.Tooltip("seeds:Q"), alt.Tooltip("images:Q")]
+    said = (
+        "datum.norm + ': ' + format(datum.estimate, '+.1f') + ' [' + format(datum.low, '+.1f') + ', ' + format(datum.high, '+.1f') + '] %'"
+    )
+    data = frame[["pair", "norm", "estimate", "low", "high", "p_adjusted", "verdict", "decided", "seeds", "images"]]
+    bars = alt.Chart(data).mark_rule(aria=False, tooltip=None, strokeWidth=2).encode(alt.X("low:Q", title=title), alt.X2("high:Q"), *y)
+    marks = alt.Chart(data).mark_point(size=75, style="ink", opacity=1, fill=looks.INK_NOW).transform_calculate(said=said)
+    marks = marks.encode(alt.X("estimate:Q", title=title), *y, shape, fillOpacity=fill, tooltip=tips, description="said:N")
+    zero = alt.Chart().mark_rule(aria=False, strokeDash=[4, 2]).encode(x=alt.datum(0))
+    decided = [f"{line['first']} over {line['second']} in {line['norm']}" for line in frame[frame["decided"]].to_dict("records")]
+    words = f"Forest plot of {len(order)} comparisons in {frame['norm'].nunique()} norms; decided: {'; '.join(decided) or 'none'}."
+    chart = alt.layer(zero, bars, marks).properties(width=560, height=62 * len(order))
+    return Figure("contrasts", chart, words)
 
 
-def _tips() -> list[alt.Tooltip]:
-    return [
-        alt.Tooltip("norm:N", title="norm"),
-        alt.Tooltip("interval:N", title="difference, 95 %"),
-        alt.Tooltip("p:N", title="p"),
-        alt.Tooltip("size:N", title="counted over"),
+def effects(frame: pd.DataFrame, study: str) -> Figure | None:
+    """What every variant of a study changes, measure by measure, the largest effect on its first measure on top; None without any.
+
+    Args:
+        frame: lines of effects.csv.
+    """
+    frame = frame[(frame["study"] == study) & frame["measure"].isin(MEASURES)]
+    if frame.empty:
+        return None
+    measures = [measure for measure in MEASURES if measure in set(frame["measure"])]
+    frame = frame.assign(size=np.where(frame["unit"].isin(["points", "cosine"]), frame["effect"], np.log(frame["effect"].clip(1e-9))))
+    collapsed = set(frame[(frame["measure"] == "clean") & (frame["effect"] < -COLLAPSE)]["variant"])
+    named = [
+        f"{label}{' (collapsed)' if name in collapsed else ''}|{group}"
+        for name, label, group in zip(frame["variant"], frame["label"], frame["group"])
     ]
+    withstands, clear = frame["excludes_none_holm"], frame["excludes_none"]
+    kind = np.select([withstands, clear], [list(KINDS)[2], list(KINDS)[1]], list(KINDS)[0])
+    frame = frame.assign(named=named, kind=kind)
+    first = frame[frame["measure"] == measures[0]]
+    order = list(first.loc[first["size"].abs().sort_values(ascending=False, kind="stable").index, "named"])
+    panels = [_panel(frame[frame["measure"] == measure], measure, order, place == 0) for place, measure in enumerate(measures)]
+    known = first[first["excludes_none"]]["label"]
+    words = f"Forest plot of {len(order)} variants; in {MEASURES[measures[0]][0]} the interval excludes no effect for "
+    return Figure(f"{study}_effects", alt.hconcat(*panels, spacing=12), f"{words}{'; '.join(known) or 'none'}.")
+
+
+def limits(lines: pd.DataFrame, ratio: bool) -> tuple[float, float]:
+    """Ends of a panel: wide enough for most, not for the few outermost effects and intervals, which would press all others together."""
+    values = lines[["effect", "low", "high"]].to_numpy(float).copy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.log(values) if ratio else values
+    values[~np.isfinite(values)] = np.nan
+    means, ends = np.abs(values[:, 0]), np.abs(values[:, 1:])
+    ends = np.where(np.isnan(ends).all(1), np.nan, np.nanmax(np.nan_to_num(ends, nan=-1), 1))
+    wide = [1.3 * np.nanquantile(known, share) for known, share in ((means, 0.94), (ends, 0.8)) if np.isfinite(known).any()]
+    end = 1.08 * max([*wide, 1e-3])
+    return (float(np.exp(-end)), float(np.exp(end))) if ratio else (float(-end), float(end))
+
+
+def _panel(lines: pd.DataFrame, measure: str, order: list[str], names: bool) -> alt.LayerChart | alt.FacetChart:
+    title, ratio = MEASURES[measure]
+    low, high = limits(lines, ratio)
+    ends = {"from": lines["low"].clip(low, high), "to": lines["high"].clip(low, high), "at": lines["effect"].clip(low, high)}
+    outside = ~lines["effect"].between(low, high)
+    data = lines.assign(**ends, outside=outside)[
+        ["named", "kind", "effect", "low", "high", "per_seed", "p_holm", "label", "base", "outside", *ends]
+    ].dropna(subset=["effect"])
+    axis = (
+        alt.Axis(labelExpr="split(datum.label, '|')", labelLimit=0, labelFontSize=10, labelLineHeight=11, ticks=False, domain=False)
+        if names
+        else None
+    )
+    y = alt.Y("named:N", title=None, sort=order, axis=axis)
+    scale = alt.Scale(domain=[low, high], type="log" if ratio else "linear", nice=False)
+    form = ".2~f" if ratio else "~g"
+    x = alt.X(
+        "at:Q",
+        title=None,
+        scale=scale,
+        axis=alt.Axis(orient="top", tickCount=3, labelExpr=f"'{'×' if ratio else ''}' + format(datum.value, '{form}')"),
+    )
+    legend = alt.Legend(title=None, orient="bottom")
+    shape = alt.Shape("kind:N", scale=alt.Scale(domain=list(KINDS), range=list(KINDS.values())), legend=legend)
+    fill = alt.FillOpacity("kind:O", sort=list(KINDS), scale=alt.Scale(domain=list(KINDS), range=[0, 1, 1]), legend=legend)
+    faint = alt.condition(f"datum.kind === '{list(KINDS)[0]}'", alt.value(0.55), alt.value(1))
+    heads = {"effect": "effect", "low": "95 %, from", "high": "to"}
+    tips = [alt.Tooltip("label:N", title="variant"), alt.Tooltip("base:N", title="against")]
+    tips += [alt.Tooltip(f"{name}:Q", title=words, format=".3~f") for name, words in heads.items()]
+    tips += [alt.Tooltip("per_seed:N", title="each seed"), alt.Tooltip("p_holm:Q", title="p (Holm)", format=".3f")]
+    none = alt.Chart().mark_rule(aria=False, style="ink").encode(x=alt.datum(1 if ratio else 0))
+    effect, *interval = (f"format(datum.{field}, '.3~f')" for field in ("effect", "low", "high"))
+    said = f"datum.label + ': {title} ' + {effect} + ' [' + {interval[0]} + ', ' + {interval[1]} + ']'"
+    bars = (
+        alt.Chart(data)
+        .mark_rule(strokeWidth=1.6, clip=True, style="ink", aria=False)
+        .encode(alt.X("from:Q", scale=scale), alt.X2("to:Q"), y, opacity=faint)
+    )
+    marks = alt.Chart(data).mark_point(size=40, style="ink", fill=looks.INK_NOW).transform_calculate(said=said)
+    marks = marks.encode(x, y, shape, fill, opacity=faint, tooltip=tips, description="said:N")
+    side = alt.expr(f"datum.effect > {high} ? 'right' : 'left'")
+    beyond = alt.Chart(data).mark_text(fontSize=10, aria=False, align=side).encode(x, y, alt.Text("effect:Q", format=".2~f"))
+    layers = alt.layer(none, bars, marks.transform_filter("!datum.outside"), beyond.transform_filter("datum.outside"))
+    return layers.properties(title=alt.Title(title, fontSize=11, frame="group"), width=150 if names else 100, height=alt.Step(26))

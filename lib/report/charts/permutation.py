@@ -1,58 +1,53 @@
 """Figure 3: accuracy, gradient norm and cosine against the permuted fraction, with intervals over seeds and over images."""
 
-from math import nan
-
 import altair as alt
 import pandas as pd
 
+from lib.report.charts import looks
 from lib.report.charts.looks import Look
-from lib.report.charts.panel import Drawing, Panel, shade, specification
+from lib.report.charts.render import Figure
 from lib.report.families import families, permuted_targets
 from lib.report.results import Evidence, labels
-from lib.report.series import headline_column, permutation
-from lib.statistics.columns import SEMANTICS, per_seed
+from lib.statistics.columns import SEMANTICS, Column, per_seed
 from lib.statistics.intervals import t_half_width, wilson
 
-HEIGHT = 240
-# Measure of the permutation series -> the column of `over_images` that it is.
-GRADIENTS = {"label_norm": "label_norm", "cosine": "cosine_target"}
+# Measure of permutation.csv -> its column in `over_images`, and how it is written.
+MEASURES = {"accuracy": ("", ".1%"), "label_norm": ("label_norm", ".3f"), "cosine": ("cosine_target", ".3f")}
 
 
-def panel(evidence: Evidence, looks: list[Look], over_images: pd.DataFrame) -> Panel | None:
-    """Three charts; None without permuted rows."""
-    frame = permutation(evidence)
+def figure(evidence: Evidence, frame: pd.DataFrame, over_images: pd.DataFrame, rows: dict[str, Look], column: Column) -> Figure | None:
+    """Three charts of the lines of permutation.csv, accuracies in `column`; None without permuted rows."""
     if frame["fraction"].nunique() < 2:
         return None
-    column = headline_column(evidence)
     titles = {
-        "accuracy": f"(a) Accuracy at {column.threat}, {SEMANTICS.get(column.semantics, column.semantics)}",
-        "label_norm": "(b) Norm of the label’s gradient",
-        "cosine": "(c) Cosine of gradient and own target",
+        "accuracy": f"Accuracy at {column.threat}, {SEMANTICS.get(column.semantics, column.semantics)}",
+        "label_norm": "Norm of the label’s gradient",
+        "cosine": "Cosine of gradient and own target",
     }
-    source = next(look for look in looks if look.row == next(iter(permuted_targets())))
-    drawings = []
-    for measure, title in titles.items():
-        found = summary(evidence, frame, measure, over_images).assign(row=source.name)
-        lines = references(evidence) if measure == "accuracy" else None
-        drawings.append(_drawing(found, frame.assign(row=source.name), measure, title, looks, lines))
-    count = len(evidence.seeds)
-    band = "95 % t interval over the seeds" if count >= 3 else "range of the two seeds, not an interval" if count == 2 else "one seed"
-    reading = f"Line: mean over the seeds. Band: {band}. Bars: 95 % interval over the images. Rings: single seeds."
-    return Panel("fig3_permutation", reading, tuple(drawings))
+    look, levels = rows[next(iter(permuted_targets()))], references(evidence, column)
+    charts = [
+        _chart(summary(evidence, frame, measure, over_images), frame, measure, title, look, levels if measure == "accuracy" else None, rows)
+        for measure, title in titles.items()
+    ]
+    ends = frame.groupby("fraction")["accuracy"].mean()
+    words = f"Three line charts over the permuted share of pixels: accuracy goes from {ends.iloc[0]:.0%} to {ends.iloc[-1]:.0%}, with "
+    return Figure("fig3_permutation", alt.hconcat(*charts), f"{words}gradient norm and cosine beside it.")
 
 
 def summary(evidence: Evidence, frame: pd.DataFrame, measure: str, over_images: pd.DataFrame) -> pd.DataFrame:
-    """By fraction: the mean, `low` and `high` over the seeds, `least` and `most` over the images, and what each seed gave."""
+    """By fraction: the mean, `low` and `high` over the seeds, `least` and `most` over the images (NaN: not known), and each seed."""
     rows, lines = {fraction: row for row, fraction in permuted_targets().items()}, []
+    gradient, written = MEASURES[measure]
     for fraction, values in frame.groupby("fraction")[measure]:
-        mean, given = float(values.mean()), list(values)
-        low, high = over_seeds(given)
-        least, most = _over_images(evidence, rows[fraction], measure, mean, over_images)
-        shown = " / ".join(_written(measure, value) for value in given)
-        numbers = {"mean": mean, "low": low, "high": high, "least": least, "most": most}
-        words = {"over_seeds": _between(measure, low, high), "over_images": _between(measure, least, most), "seeds": shown}
-        lines.append({"fraction": fraction} | {name: round(value, 5) for name, value in numbers.items()} | words)
-    return pd.DataFrame(lines)
+        mean, (low, high) = float(values.mean()), over_seeds(list(values))
+        if measure == "accuracy":
+            least, most = wilson(mean, evidence.images)
+        else:
+            half = float(over_images[gradient].get(rows[fraction], float("nan")))
+            least, most = mean - half, mean + half
+        numbers = {"fraction": fraction, "mean": mean, "low": low, "high": high, "least": least, "most": most}
+        lines.append(numbers | {"seeds": " / ".join(format(value, written) for value in values)})
+    return pd.DataFrame(lines).round(5)
 
 
 def over_seeds(values: list[float]) -> tuple[float, float]:
@@ -63,76 +58,49 @@ def over_seeds(values: list[float]) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def references(evidence: Evidence) -> pd.DataFrame:
+def references(evidence: Evidence, column: Column) -> pd.DataFrame:
     """Standard training and Jacobian regularization: row and accuracy, for lines across the first chart."""
-    column, kinds, names = headline_column(evidence), families(), labels(evidence.rows)
+    kinds, names = families(), labels(evidence.rows)
     levels = {
         names[key]: per_seed(evidence.accuracies, names[key], column) for key in evidence.rows if kinds[key] in ("standard", "jacobian")
     }
     return pd.DataFrame({"row": name, "accuracy": round(float(values.mean()), 4)} for name, values in levels.items() if len(values))
 
 
-def _over_images(evidence: Evidence, row: str, measure: str, mean: float, halves: pd.DataFrame) -> tuple[float, float]:
-    if measure == "accuracy":
-        return wilson(mean, evidence.images)
-    half = float(halves.loc[row, GRADIENTS[measure]]) if row in halves.index else nan
-    return mean - half, mean + half
+def _chart(
+    means: pd.DataFrame,
+    single: pd.DataFrame,
+    measure: str,
+    title: str,
+    look: Look,
+    levels: pd.DataFrame | None,
+    rows: dict[str, Look],
+) -> alt.LayerChart | alt.FacetChart:
+    written, scale = MEASURES[measure][1], alt.Scale(zero=measure == "accuracy")
+    fractions = sorted(means["fraction"])
+    axis = alt.Axis(format="%", values=fractions, grid=False)
+    x = alt.X("fraction:Q", title="permuted pixels of each target", axis=axis, scale=alt.Scale(domain=[-0.04, max(fractions) + 0.04]))
 
+    def up(field: str) -> alt.Y:
+        return alt.Y(f"{field}:Q", title=None, scale=scale, axis=alt.Axis(format="%") if measure == "accuracy" else alt.Axis())
 
-def _drawing(
-    found: pd.DataFrame, single: pd.DataFrame, measure: str, title: str, looks: list[Look], levels: pd.DataFrame | None
-) -> Drawing:
-    fractions = sorted(found["fraction"])
-    across = alt.X(
-        "fraction:Q",
-        title="permuted pixels of each target",
-        axis=alt.Axis(format="%", values=fractions, grid=False),
-        scale=alt.Scale(domain=[-0.04, max(fractions) + 0.04], nice=False),
-    )
-    scale = alt.Scale(zero=measure == "accuracy")
-    up = alt.Y("mean:Q", title=None, axis=alt.Axis(format="%") if measure == "accuracy" else alt.Axis(), scale=scale)
-    name = f"permutation_{measure}"
+    hue, means = looks.colour(list(rows.values())), means.assign(row=look.name)
+    heads = {"fraction": ("permuted", ".0%"), "mean": ("mean", written), "low": ("over seeds, from", written), "high": ("to", written)}
+    heads |= {"least": ("95 % over images, from", written), "most": ("to ", written)}
+    tips = [alt.Tooltip(f"{name}:Q", title=words, format=form) for name, (words, form) in heads.items()]
     layers = [
-        _layer(name, "seeds").mark_area(opacity=0.18, aria=False).encode(across, alt.Y("low:Q", title=None, scale=scale), alt.Y2("high:Q")),
-        _layer(name, "images").mark_errorbar(ticks=True).encode(
-            across, alt.Y("least:Q", title="", scale=scale), alt.Y2("most:Q"), strokeWidth=alt.value(1.2)
-        ),
-        _layer(name, "line").mark_line(aria=False, strokeWidth=2.4).encode(across, up),
-        _layer(name, "mean").mark_point(filled=True, size=60, opacity=1).encode(across, up, tooltip=_tips(measure)),
-    ]  # fmt: skip
-    rings = alt.Chart(single[["fraction", measure, "row"]].round(5), name=f"{name}_rings").mark_point(
-        size=26, opacity=1, aria=False, tooltip=None
-    )
-    layers.append(rings.encode(across, alt.Y(f"{measure}:Q", title="", scale=scale)))
-    chart = alt.layer(*(layer.encode(shade(looks)) for layer in layers), data=found)
+        alt.Chart(means).mark_area(opacity=0.18, aria=False).encode(x, up("low"), alt.Y2("high:Q"), hue),
+        alt.Chart(means).mark_rule(strokeWidth=1.2, aria=False).encode(x, up("least"), alt.Y2("most:Q"), hue),
+        alt.Chart(means).mark_line(strokeWidth=2.4, aria=False).encode(x, up("mean"), hue),
+        alt.Chart(single[["fraction", measure]].round(5).assign(row=look.name))
+        .mark_point(size=26, opacity=1, aria=False, tooltip=None)
+        .encode(x, up(measure), hue),
+        alt.Chart(means)
+        .mark_point(filled=True, size=60, opacity=1)
+        .encode(x, up("mean"), hue, tooltip=[*tips, alt.Tooltip("seeds:N", title="each seed")]),
+    ]
     if levels is not None and len(levels):
-        chart = alt.layer(chart, *_levels(levels, looks, scale, sum(fractions[:2]) / 2))
-    return Drawing(name, title, specification(chart, f"{title[4:]} against the share of permuted pixels.", HEIGHT))
-
-
-def _layer(name: str, part: str) -> alt.Chart:
-    return alt.Chart(name=f"{name}_{part}")
-
-
-def _levels(levels: pd.DataFrame, looks: list[Look], scale: alt.Scale, place: float) -> list[alt.Chart]:
-    """Dashed lines with the rows' names below them, at a place across where no marks are."""
-    up = alt.Y("accuracy:Q", title="", scale=scale)
-    tips = [alt.Tooltip("row:N"), alt.Tooltip("accuracy:Q", format=".1%")]
-    line = alt.Chart(levels, name="permutation_level").mark_rule(strokeDash=[4, 3], strokeWidth=1.6)
-    words = alt.Chart(levels, name="permutation_level_name").mark_text(dy=10, aria=False)
-    return [line.encode(up, shade(looks), tooltip=tips), words.encode(up, shade(looks), x=alt.datum(place), text="row:N")]
-
-
-def _tips(measure: str) -> list[alt.Tooltip]:
-    mean = alt.Tooltip("mean:Q", title="mean", format=".1%" if measure == "accuracy" else ".3f")
-    words = {"over_seeds": "over seeds", "over_images": "95 % over images", "seeds": "each seed"}
-    rest = [alt.Tooltip(f"{name}:N", title=title) for name, title in words.items()]
-    return [alt.Tooltip("fraction:Q", title="permuted", format=".0%"), mean, *rest]
-
-
-def _written(measure: str, value: float) -> str:
-    return f"{100 * value:.1f} %" if measure == "accuracy" else f"{value:.3f}"
-
-
-def _between(measure: str, low: float, high: float) -> str:
-    return "not known" if low != low else f"{_written(measure, low)} to {_written(measure, high)}"
+        lines = alt.Chart(levels).mark_rule(strokeDash=[4, 3], strokeWidth=1.6).encode(up("accuracy"), hue, tooltip=["row:N", "accuracy:Q"])
+        names = alt.Chart(levels).mark_text(dy=10, aria=False).encode(up("accuracy"))
+        layers += [lines, names.encode(hue, text="row:N", x=alt.datum(sum(fractions[:2]) / 2))]
+    return alt.layer(*layers).properties(title=title, width=250, height=220)
