@@ -1,6 +1,7 @@
 """Which rows are compared, by what, and how that is corrected, on grids whose answers are known beforehand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import study_grid
 from claim_grid import LEAD, make, spread
@@ -144,3 +145,25 @@ def test_the_chart_shows_the_question_and_names_what_is_decided():
     assert [line["decided"] for line in lines] == [verdict != CANNOT_TELL for verdict in asked["verdict"]]
     assert f"Forest plot of {len(lines) // 2} comparisons in 2 norms; decided: IR(R,SmG) over IR(R,perm,SmG) in L2" in figure.description
     assert forest.contrasts(comparisons.frame([])) is None
+
+
+@pytest.mark.parametrize("missed", ["ir_nesterov", "ir"])
+def test_a_variant_that_was_not_trained_out_is_compared_with_nothing(missed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = study_grid.frame("audit", study_grid.level).assign(fell=0.9, late=0.1)
+    table.loc[(table["variant"] == missed) & (table["seed"] == 1), "late"] = 0.5
+    study_grid.publish("audit", table)
+    audit = published_folder.read(study_grid.PUBLISHED)["audit"]
+    assert audit.unfinished == [missed]
+    compared = {(line.pair.first, line.pair.second) for line in comparisons.of_published(audit)}
+    assert compared and not any(missed in pair for pair in compared)
+
+
+def test_published_runs_have_the_same_comparisons_in_panels_of_their_own():
+    frame = comparisons.frame(comparisons.of_run(make({"R_smoothgrad": 0.3, "R_simple": 0.3})))
+    assert forest.elsewhere(frame) is None
+    published = pd.concat([frame, frame.assign(experiment="quick_gelu"), frame.assign(experiment="quick_twice")])
+    figure = forest.elsewhere(published)
+    assert figure is not None and figure.name == "contrasts_elsewhere" and figure.specification["columns"] == 2
+    lines = max(figure.specification["datasets"].values(), key=len)
+    assert {line["experiment"] for line in lines} == {"quick_gelu", "quick_twice"}

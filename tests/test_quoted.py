@@ -11,6 +11,9 @@ from pages import prose
 from project import ROOT
 from scipy import stats
 
+from lib.report import published_folder
+from lib.statistics import crossed
+
 PUBLISHED = ROOT / "results/published"
 PAIRS = {  # what the pages say of it: the contrast in quick.json
     "permuted": "R_smoothgrad_over_R_smoothgrad_perm100",
@@ -28,6 +31,7 @@ SENTENCES = {
         "{linf/permuted/percent} % ({l2/permuted/percent} %) |",
         "of a robust teacher | {linf/R_smoothgrad} | {l2/R_smoothgrad} | |",
         "| adversarial training, L2 2.5 | {linf/AT25} | {l2/AT25} | −{linf/adversarial/percent} % (−{l2/adversarial/percent} %) |",
+        "is gone: {gelu/jacobian/percent} % ({gelu/jacobian/low} to {gelu/jacobian/high}), L∞",
         "non-robust teacher, {linf/foreign/percent} % ({l2/foreign/percent} %), is clear in both norms",
     ],
     "docs/science.md": [
@@ -49,6 +53,10 @@ SENTENCES = {
         "{linf/simple/percent} % ({linf/simple/low} to {linf/simple/high})",
         "({l2/permuted/percent}, {l2/foreign/percent}, {l2/jacobian/percent}, {l2/simple/percent} %), and that of adversarial training is "
         "{l2/adversarial/percent} %",
+        "leads the standard teacher's maps by {gelu/foreign/percent} % in L∞ ({gelu/foreign/low} to {gelu/foreign/high}), IR(R,simp) by "
+        "{gelu/simple/percent} % ({gelu/simple/low} to {gelu/simple/high}), Jacobian regularization by {gelu/jacobian/percent} % "
+        "({gelu/jacobian/low} to {gelu/jacobian/high}), which is no lead, and stays {gelu/adversarial/percent} % ({gelu/adversarial/high} to "
+        "{gelu/adversarial/low}) behind",
         "either {beyond/d0_m0} %, the norm alone {beyond/d0_m1} %, the direction alone {beyond/d3_m0} %, both {beyond/d3_m1} %",
         "without any teacher, give {beyond/other_class} %; a student of the teacher's logits gets {beyond/distilled} %",
         "IR(R,simp) {matched/r_simple} %, IR(R,SmG) {matched/ir} %, norm alone {matched/norm_only} %, JR {matched/jr} %, permuted targets "
@@ -116,6 +124,15 @@ def of_radii(norm: str, name: str, what: str | None = None) -> str:
     return f"{quick()[name]['mean_radius'][norm]:.{3 if norm == 'linf' else 2}f}"
 
 
+def of_gelu(pair: str, what: str) -> str:
+    """The same in L∞ of the published run with GELU, from its radii."""
+    radii = published_folder.read(PUBLISHED)["quick_gelu"].radii
+    first, second = PAIRS[pair].split("_over_")
+    contrast = crossed.relative(radii[first, "linf"], radii[second, "linf"])
+    number = {"percent": contrast.estimate, "low": contrast.low, "high": contrast.high}[what]
+    return tenths(abs(number) if pair == "adversarial" else number)
+
+
 def of_audit(variant: str, what: str) -> str:
     """`loss`: mean change of robust accuracy in points; `interval`: Student's t; `clean`: change of clean accuracy. All without sign."""
     table = measures("audit")
@@ -171,7 +188,15 @@ def value(key: str) -> str:
         return of_radii(file, name, *what)
     if file == "mnist_cpu":
         return tenths(at_the_paper_s_width().loc[name, what[0]])
-    known = {"quick": of_quick, "audit": of_audit, "gap": of_gaps, "grid": of_grid, "paper": of_the_paper, "confidence": of_confidence}
+    known = {
+        "quick": of_quick,
+        "gelu": of_gelu,
+        "audit": of_audit,
+        "gap": of_gaps,
+        "grid": of_grid,
+        "paper": of_the_paper,
+        "confidence": of_confidence,
+    }
     return known[file](name, *what)
 
 

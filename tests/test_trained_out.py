@@ -15,7 +15,7 @@ from project import SHIPPED
 from lib.base import params
 from lib.base.errors import InputError
 from lib.report import rows, training
-from lib.report.templates import rendered
+from lib.report.templates import environment
 from lib.statistics.trained_out import FELL, LATE, Course, course
 from lib.training import recipe
 
@@ -99,19 +99,23 @@ def test_the_table_has_a_line_per_network_and_names_the_rows_that_miss():
     assert training.unfinished(found) == {"AT": [0]}
 
 
-def shown(courses: pd.DataFrame) -> str:
-    return " ".join(rendered("trained_out.html.j2", frames={"trained_out": courses}).split())
+def said(courses: pd.DataFrame) -> str:
+    """The page's notice."""
+    macro = environment().from_string('{% from "macros.html.j2" import not_trained_out %}{{ not_trained_out(missed, limits) }}')
+    return " ".join(macro.render(missed=training.missed(courses), limits={"fell": FELL, "late": LATE}).split())
 
 
-def test_the_page_names_the_networks_that_miss_and_nothing_where_none_does():
-    found = training.courses(histories({("A", 3): STUCK, ("B", 4): LATE_LEARNER, ("C", 5): LEARNED}))
-    assert "&lt;A&gt; (seed 3), &lt;B&gt; (seed 4). Left out of every comparison." in shown(found)
-    assert shown(training.courses(histories({("C", 5): LEARNED}))) == ""
+def test_the_page_says_which_networks_miss_and_why_and_nothing_where_none_does():
+    notice = said(training.courses(histories({("A", 3): STUCK, ("B", 4): LATE_LEARNER, ("C", 5): LEARNED})))
+    assert "&lt;A&gt; (seed 3), &lt;B&gt; (seed 4)." in notice and "&lt;C&gt;" not in notice
+    assert "&lt;A&gt;, seed 3, 4 epochs: its training loss has hardly left the value that it started from" in notice
+    assert "&lt;B&gt;, seed 4, 4 epochs: 62.5 % of what its training loss fell" in notice
+    assert said(training.courses(histories({("C", 5): LEARNED}))) == ""
 
 
 def test_without_histories_nothing_is_said():
-    found = training.courses(training.frame(None))
-    assert len(found) == 0 and training.unfinished(found) == {} and shown(found) == ""
+    courses = training.courses(training.frame(None))
+    assert len(courses) == 0 and training.unfinished(courses) == {} and said(courses) == ""
 
 
 # Epochs of a row

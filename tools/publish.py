@@ -17,7 +17,7 @@ import pandas as pd
 from lib.base import files, params
 from lib.base.command import command
 from lib.base.errors import require
-from lib.report.published_folder import ABOUT, ACCURACIES, GRADIENTS, MEASURES, PARAMS, RADII, STUDIES, write_radii
+from lib.report.published_folder import ABOUT, ACCURACIES, COURSES, GRADIENTS, MEASURES, PARAMS, RADII, STUDIES, write_radii
 from lib.statistics.columns import NORMS
 from lib.studies import chain, measure_file, study_table, variant
 from lib.studies.variant import Study, Variant
@@ -46,7 +46,7 @@ def main(what: tuple[str, ...], origin: Path | None) -> None:
         about = _run(name, origin or Path(), part.resolve()) if is_run else _study(name, part)
         (part / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         require_no_paths(part)
-        for before in (ABOUT, PARAMS, MEASURES, ACCURACIES, GRADIENTS, OUTCOMES, RADII):  # notes stay
+        for before in (ABOUT, PARAMS, MEASURES, ACCURACIES, GRADIENTS, COURSES, OUTCOMES, RADII):  # notes stay
             (FOLDER / name / before).unlink(missing_ok=True)
     missing = f"; {len(about['missing'])} parts are missing, {ABOUT} names them" if about["missing"] else ""
     click.echo(
@@ -109,6 +109,8 @@ def _run(name: str, origin: Path, part: Path) -> dict:
         found.accuracies.to_csv(part / ACCURACIES, index=False, lineterminator="\n", float_format="%.6g")
         if len(found.gradients):
             found.gradients.to_csv(part / GRADIENTS, index=False, lineterminator="\n", float_format="%.6g")
+        if len(found.courses):
+            found.courses.to_csv(part / COURSES, index=False, lineterminator="\n", float_format="%.6g")
         left_out = []
         published_run.write_outcomes(part / OUTCOMES, found)
         write_radii(part / RADII, found.radii)

@@ -16,7 +16,7 @@ from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Record
 from lib.evaluation.threats import threats
 from lib.gradients import gradient_file
-from lib.report import grid
+from lib.report import grid, training
 from lib.report.results import records
 from lib.report.rows import rows, seeds
 
@@ -24,14 +24,15 @@ OUTCOMES = "outcomes.h5"
 KIND = "published outcomes"
 KEPT = ("paper", "strict")  # whose single images are published, at the threat models of the paper
 NOT_ASKED = 255
-ATTACKS, TRANSFER, GRADIENTS = Path("results/attacks"), Path("results/transfer"), Path("results/gradients")
+ATTACKS, TRANSFER, GRADIENTS, MODELS = Path("results/attacks"), Path("results/transfer"), Path("results/gradients"), Path("models")
 
 
 @dataclass(frozen=True)
 class Run:
     """`accuracies`: one line per network and attack; `line` is its line in `standing` (lines, n) uint8, in how many of `runs` (lines,)
     each image stands, 255 where the attack was not tried; empty where no single images are kept. `missing` names files and seeds. `radii`
-    of rows in a norm, under all attacks together (seeds, n), of rows that have every seed.
+    of rows in a norm, under all attacks together (seeds, n), of rows that have every seed. `courses`: how the training losses came down
+    (lib/report/training.py); empty unless every network has its history.
     """
 
     accuracies: pd.DataFrame
@@ -41,6 +42,7 @@ class Run:
     missing: list[str]
     files: list[Path]
     radii: dict[tuple[str, str], np.ndarray]
+    courses: pd.DataFrame
 
 
 def found() -> Run:
@@ -54,7 +56,7 @@ def found() -> Run:
     missing = [grid.name(place) for place in places if place not in there]
     missing += [f"gradients of seed {seed}" for seed in measured if seed not in known]
     frame, standing, runs = _accuracies(outcomes)
-    return Run(frame, _gradients(known), standing, runs, missing, [*there.values(), *known.values()], _radii(outcomes))
+    return Run(frame, _gradients(known), standing, runs, missing, [*there.values(), *known.values()], _radii(outcomes), _courses())
 
 
 def _radii(outcomes: Sequence[Outcomes]) -> dict[tuple[str, str], np.ndarray]:
@@ -63,6 +65,13 @@ def _radii(outcomes: Sequence[Outcomes]) -> dict[tuple[str, str], np.ndarray]:
     transfer = [_outcomes(place, path) for place, path in files.items() if path.is_file()]
     every = networks.of([*outcomes, *transfer])
     return {place: measured.values for place, measured in every.items() if list(measured.seeds) == sorted(seeds())}
+
+
+def _courses() -> pd.DataFrame:
+    """Without the verdict, which whoever reads it gives."""
+    histories = [MODELS / str(seed) / row / training.HISTORY for seed in seeds() for row in rows()]
+    whole = all(path.is_file() for path in histories)
+    return training.courses(training.frame(MODELS)).drop(columns="trained_out") if whole else pd.DataFrame()
 
 
 def write_outcomes(path: Path, run: Run) -> None:

@@ -161,11 +161,15 @@ def of_radii(experiment: str, rows: dict[str, Row], radii: Radii, document: dict
 
 
 def of_published(published: Published) -> list[Comparison]:
-    """What was published: of a run the mean radii of its rows, of a study every variant against its base in every measure."""
+    """What was published: of a run the mean radii of its rows, of a study every variant against its base in every measure.
+
+    Rows and variants that were not trained out are left out.
+    """
+    left_out = published.unfinished
     if published.about.kind == "run":
-        rows = {key: Row(**entry) for key, entry in published.document["rows"].items()}
+        rows = {key: Row(**entry) for key, entry in published.document["rows"].items() if key not in left_out}
         return of_radii(published.about.name, rows, published.radii, published.document)
-    return of_table(published.about.name, published.table, published.radii)
+    return of_table(published.about.name, published.table[~published.table["variant"].isin(left_out)], published.radii)
 
 
 def of_table(study: str, table: pd.DataFrame, radii: Radii | None = None) -> list[Comparison]:

@@ -42,7 +42,8 @@ def facts(run: Published) -> dict[str, object]:
     gaps, limits = compared["difference"].abs(), [wilson(share / 100, n) for share, n in zip(compared["accuracy_percent"], compared["n"])]
     inside = [low <= said / 100 <= high for (low, high), said in zip(limits, compared["published_percent"])]
     counts = {"cells": len(ours), "measured": int(ours["accuracy_percent"].notna().sum()), "compared": len(compared)}
-    told = {"about": run.about, "missing": published_folder.missing(run), "notes": run.notes}
+    unfinished = [run.document["rows"][row]["technique"] for row in run.unfinished]
+    told = {"about": run.about, "missing": published_folder.missing(run), "unfinished": unfinished, "notes": run.notes}
     return told | counts | {"median": float(gaps.median()), "farthest": float(gaps.max()), "unexplained": inside.count(False)}
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from lib.base import params
 from lib.base.image_file import Split
-from lib.report import black_box, claims, larger_runs, provenance, published_folder, series, studies, table
+from lib.report import black_box, claims, larger_runs, provenance, published_folder, series, studies, table, training
 from lib.report.comparisons import Comparison
 from lib.report.families import families, is_robust, permuted_targets, teacher_targets
 from lib.report.gate import Gate
@@ -20,6 +20,7 @@ from lib.report.results import Evidence, labels
 from lib.report.rows import epochs
 from lib.report.templates import rendered
 from lib.report.wording import between, p_value, signed
+from lib.statistics import trained_out
 
 # Train images, width and epochs of the paper (Sec. 4.2 and 4.3).
 PAPER = {"mnist5k": (60_000, 1, 100), "mnist": (60_000, 1, 100), "cifar10": (50_000, 10, 200)}
@@ -73,14 +74,22 @@ def tables(
 
 
 def facts(
-    evidence: Evidence, train: Split, gate: Gate, records: pd.DataFrame, origin: Origin, published: Mapping[str, Published]
+    evidence: Evidence,
+    train: Split,
+    gate: Gate,
+    records: pd.DataFrame,
+    origin: Origin,
+    courses: pd.DataFrame,
+    published: Mapping[str, Published],
 ) -> dict[str, object]:
-    """Everything that the page says beside its tables and figures."""
+    """Everything that the page says beside its tables and figures; `courses` are those of lib/report/training.py."""
     return {
         **_scale(evidence, len(train)),
         **_names(evidence),
         **_attacks(evidence),
         "caption": table.caption(evidence),
+        "missed": training.missed(courses),
+        "limits": {"fell": trained_out.FELL, "late": trained_out.LATE},
         "gate": gate,
         "origin": origin,
         "said": provenance.said(origin),

@@ -13,10 +13,12 @@ import pandas as pd
 
 from lib.base import h5, json_text, params
 from lib.base.errors import InputError, require
+from lib.statistics.trained_out import FELL, LATE
 
 STUDIES = ("audit", "beyond", "matched")
 ABOUT, PARAMS, NOTES = "about.json", "params.yaml", "notes.md"
-MEASURES, ACCURACIES, GRADIENTS, OUTCOMES, RADII = "measures.csv", "accuracies.csv", "gradients.csv", "outcomes.h5", "radii.h5"
+MEASURES, ACCURACIES, GRADIENTS, COURSES = "measures.csv", "accuracies.csv", "gradients.csv", "trained_out.csv"
+OUTCOMES, RADII = "outcomes.h5", "radii.h5"
 OUTCOMES_KIND, RADII_KIND, NOT_ASKED = "published outcomes", "published radii", 255
 TEXT = ("variant", "group", "label", "base", "dataset", "row", "technique", "semantics", "attack", "norm")  # other columns are numbers
 
@@ -50,7 +52,7 @@ class Published:
     """One folder: `document` is its params.yaml, `table` measures.csv of a study or accuracies.csv of a run, `gradients` a run's, if there;
     `notes` paragraphs. `images`, of a run whose single images were published, is in what share of an attack's runs each image stands,
     (lines, n) with `line` of the table as first index, NaN where it was not tried. `radii`, where published: of a row or variant in a norm
-    the robust radius of every image (seeds, n), finite.
+    the robust radius of every image (seeds, n), finite. `courses`, of a run, is how each network's training loss came down, if there.
     """
 
     about: About
@@ -60,6 +62,16 @@ class Published:
     notes: tuple[str, ...]
     images: np.ndarray | None = None
     radii: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    courses: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """Rows or variants of which some network was not trained out; none where nothing was published of their training."""
+        networks, name = (self.courses, "row") if self.about.kind == "run" else (self.table, "variant")
+        if not {"fell", "late"} <= set(networks.columns):
+            return []
+        missed = (networks["fell"] < FELL) | (networks["late"] > LATE)
+        return list(dict.fromkeys(networks[name][missed]))
 
 
 def read(folder: Path | None) -> dict[str, Published]:
@@ -97,11 +109,11 @@ def _read(folder: Path) -> Published:
     kind = "study" if about.name in STUDIES else "run"
     require(about.kind == kind, f"{folder / ABOUT} should be about a {kind}, as its name is {about.name}, it says {about.kind}")
     table = _table(folder / (MEASURES if about.kind == "study" else ACCURACIES))
-    gradients = _table(folder / GRADIENTS) if (folder / GRADIENTS).is_file() else pd.DataFrame()
+    gradients, courses = (_table(folder / name) if (folder / name).is_file() else pd.DataFrame() for name in (GRADIENTS, COURSES))
     require((folder / PARAMS).is_file(), f"expected the parameters at {folder / PARAMS}, found nothing there")
     document = params.parsed((folder / PARAMS).resolve())
     notes = paragraphs((folder / NOTES).read_text(encoding="utf-8")) if (folder / NOTES).is_file() else ()
-    return Published(about, document, table, gradients, notes, _images(folder / OUTCOMES), _radii(folder / RADII))
+    return Published(about, document, table, gradients, notes, _images(folder / OUTCOMES), _radii(folder / RADII), courses)
 
 
 def write_radii(path: Path, radii: dict[tuple[str, str], np.ndarray]) -> None:

@@ -61,10 +61,11 @@ def document(published: Mapping[str, Published], compared: Sequence[Comparison])
 
 def facts(study: Published) -> dict[str, object]:
     """What the sentences about a study say of how it was measured."""
-    first = study.table.iloc[0]
+    first, called = study.table.iloc[0], dict(zip(study.table["variant"], study.table["label"]))
     return {
         "about": study.about,
         "missing": published_folder.missing(study),
+        "unfinished": [called[name] for name in study.unfinished],
         "notes": study.notes,
         "seeds": int(study.table["seed"].nunique()),
         "images": int(first["n_attacked"]),

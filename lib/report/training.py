@@ -49,10 +49,14 @@ def courses(histories: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=COURSES)
 
 
-def unfinished(found: pd.DataFrame) -> dict[str, list[int]]:
-    """By row the seeds under which `courses` says that it was not trained out; rows that were under every seed are left out."""
-    missed = found[~found["trained_out"].astype(bool)]
-    return {str(row): list(map(int, seeds)) for row, seeds in missed.groupby("row", sort=False)["seed"]}
+def missed(courses: pd.DataFrame) -> pd.DataFrame:
+    """The lines of `courses` that were not trained out."""
+    return courses[~courses["trained_out"].astype(bool)]
+
+
+def unfinished(courses: pd.DataFrame) -> dict[str, list[int]]:
+    """By row the seeds under which it was not trained out; rows that were under every seed are left out."""
+    return {str(row): list(map(int, seeds)) for row, seeds in missed(courses).groupby("row", sort=False)["seed"]}
 
 
 def _history(path: Path) -> pd.DataFrame:

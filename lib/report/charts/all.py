@@ -32,6 +32,7 @@ def figures(
     pictures = images.figures(tiles, [look.name for look in shown], params.value("report", "gallery"))
     drawn = [
         forest.contrasts(frames["comparisons"]),
+        forest.elsewhere(frames["comparisons"]),
         pictures.get("gallery"),
         pictures.get("fig1_targets"),
         pictures.get("fig2_permuted"),

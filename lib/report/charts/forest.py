@@ -33,7 +33,16 @@ def contrasts(frame: pd.DataFrame) -> Figure | None:
         frame: columns experiment, name, first, second, norm, measure, estimate, low, high (percent), p_adjusted, images, seeds, verdict
             and asked.
     """
-    frame = frame[frame["asked"] & (frame["experiment"] == "this run") & (frame["measure"] == "radius")].dropna(subset=["low", "high"])
+    return _forest("contrasts", frame[frame["experiment"] == "this run"])
+
+
+def elsewhere(frame: pd.DataFrame) -> Figure | None:
+    """The same comparisons in every published run, a panel for each; None without any."""
+    return _forest("contrasts_elsewhere", frame[frame["experiment"] != "this run"])
+
+
+def _forest(name: str, frame: pd.DataFrame) -> Figure | None:
+    frame = frame[frame["asked"] & (frame["measure"] == "radius")].dropna(subset=["low", "high"])
     if frame.empty:
         return None
     pairs = frame["first"] + " over " + frame["second"] + "|" + frame["name"].map(OVER).fillna("")
@@ -51,15 +60,19 @@ def contrasts(frame: pd.DataFrame) -> Figure | None:
     said = (
         "datum.norm + ': ' + format(datum.estimate, '+.1f') + ' [' + format(datum.low, '+.1f') + ', ' + format(datum.high, '+.1f') + '] %'"
     )
-    data = frame[["pair", "norm", "estimate", "low", "high", "p_adjusted", "verdict", "decided", "seeds", "images"]]
-    bars = alt.Chart(data).mark_rule(aria=False, tooltip=None, strokeWidth=2).encode(alt.X("low:Q", title=title), alt.X2("high:Q"), *y)
-    marks = alt.Chart(data).mark_point(size=75, style="ink", opacity=1, fill=looks.INK_NOW).transform_calculate(said=said)
+    data = frame[["experiment", "pair", "norm", "estimate", "low", "high", "p_adjusted", "verdict", "decided", "seeds", "images"]]
+    bars = alt.Chart().mark_rule(aria=False, tooltip=None, strokeWidth=2).encode(alt.X("low:Q", title=title), alt.X2("high:Q"), *y)
+    marks = alt.Chart().mark_point(size=75, style="ink", opacity=1, fill=looks.INK_NOW).transform_calculate(said=said)
     marks = marks.encode(alt.X("estimate:Q", title=title), *y, shape, fillOpacity=fill, tooltip=tips, description="said:N")
     zero = alt.Chart().mark_rule(aria=False, strokeDash=[4, 2]).encode(x=alt.datum(0))
+    experiments = list(dict.fromkeys(frame["experiment"]))
+    width = 560 if len(experiments) == 1 else 330
     decided = [f"{line['first']} over {line['second']} in {line['norm']}" for line in frame[frame["decided"]].to_dict("records")]
     words = f"Forest plot of {len(order)} comparisons in {frame['norm'].nunique()} norms; decided: {'; '.join(decided) or 'none'}."
-    chart = alt.layer(zero, bars, marks).properties(width=560, height=62 * len(order))
-    return Figure("contrasts", chart, words)
+    chart = alt.layer(zero, bars, marks, data=data).properties(width=width, height=62 * len(order))
+    if len(experiments) > 1 or experiments != ["this run"]:
+        chart = chart.facet(alt.Facet("experiment:N", title=None, sort=experiments), columns=len(experiments))
+    return Figure(name, chart, words)
 
 
 def effects(frame: pd.DataFrame, study: str) -> Figure | None:
