@@ -57,9 +57,8 @@ def main(
     judged, origin, first = gate.gate(evidence), provenance.origin(evidence, records), str(evidence.seeds[0])
     tiles = pictures.tiles(evidence, train, targets / first, maps and maps / first)
     figures = charts.figures(evidence, found, tiles, gradients, others)
-    facts = page.facts(evidence, train, judged, records, origin, found["trained_out"], others) | {
-        "glance": pictures.glance(evidence, tiles)
-    }
+    facts = page.facts(evidence, train, judged, records, origin, found["trained_out"], others)
+    facts["glance"] = pictures.glance(evidence, tiles)
     caption, number = page.caption(evidence, origin), table.number_of(found["table1"])
     html = {name: render.html(figure) for name, figure in figures.items()}
     texts = {f"{name}.csv": frame.to_csv(index=False, lineterminator="\n") for name, frame in found.items() if name not in frames.INSIDE}

@@ -55,8 +55,8 @@ SENTENCES = {
         "{l2/adversarial/percent} %",
         "leads the standard teacher's maps by {gelu/foreign/percent} % in L∞ ({gelu/foreign/low} to {gelu/foreign/high}), IR(R,simp) by "
         "{gelu/simple/percent} % ({gelu/simple/low} to {gelu/simple/high}), Jacobian regularization by {gelu/jacobian/percent} % "
-        "({gelu/jacobian/low} to {gelu/jacobian/high}), which is no lead, and stays {gelu/adversarial/percent} % ({gelu/adversarial/high} to "
-        "{gelu/adversarial/low}) behind",
+        "({gelu/jacobian/low} to {gelu/jacobian/high}), which is no lead, and stays {gelu/adversarial/percent} % "
+        "({gelu/adversarial/high} to {gelu/adversarial/low}) behind",
         "either {beyond/d0_m0} %, the norm alone {beyond/d0_m1} %, the direction alone {beyond/d3_m0} %, both {beyond/d3_m1} %",
         "without any teacher, give {beyond/other_class} %; a student of the teacher's logits gets {beyond/distilled} %",
         "IR(R,simp) {matched/r_simple} %, IR(R,SmG) {matched/ir} %, norm alone {matched/norm_only} %, JR {matched/jr} %, permuted targets "
