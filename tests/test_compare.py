@@ -13,12 +13,11 @@ from compare_project import IMAGES, compared, stands, write
 from dvc.repo import Repo
 from project import run
 
-from lib.compare.differences import change
-from lib.compare.scores import Scores
+from lib.compare.samples import Sample, change, changes
 from lib.statistics import crossed
 from lib.statistics.columns import Column
 
-CELL = ("JR", Column("strict", "search", "linf", 0.2))
+CELL = ("JR", "accuracy", Column("strict", "search", "linf", 0.2))
 
 
 @pytest.fixture
@@ -31,9 +30,9 @@ def both(count: int) -> np.ndarray:
     return np.stack([stands(count)] * 2).astype(float)
 
 
-def lines() -> dict[tuple[str, ...], dict[str, str]]:
-    with Path("comparison/comparison.csv").open() as file:
-        return {(line["row"], line["attack"], line["revision"]): line for line in csv.DictReader(file)}
+def table(name: str = "comparison") -> dict[tuple[str, ...], dict[str, str]]:
+    with Path(f"comparison/{name}.csv").open() as file:
+        return {(line["row"], line.get("attack", line["norm"]), line["revision"]): line for line in csv.DictReader(file)}
 
 
 def test_the_row_that_changed_is_named_with_its_difference_paired_by_image(project):
@@ -42,30 +41,32 @@ def test_the_row_that_changed_is_named_with_its_difference_paired_by_image(proje
     expected = crossed.points(both(28), both(20))
     low, high = (f"{end:+.1f}".replace("-", "−") for end in (expected.low, expected.high))
     assert "Of 2 rows 1 differs: J<R. The others have the same outcome on every image." in result.output
-    assert f"50.0 → 70.0 % under the strict attack (+20.0 [{low}, {high}] points)" in result.output
-    found = lines()["JR", "search", "after"]
-    assert (found["percent"], found["difference"], found["interval"], found["seed_differences"]) == (
-        "70.0",
-        "20.0",
-        "paired",
-        "20.000 20.000",
-    )
-    assert float(found["p"]) == float(found["p_holm"]) == pytest.approx(expected.p, rel=1e-3)
-    assert lines()["NR", "search", "after"]["difference"] == "0.0" and lines()["JR", "search", "before"]["difference"] == ""
+    (line,) = [line.split() for line in result.output.splitlines() if "strict attack" in line]
+    assert line[:10] == ["J<R,", "after", "strict", "attack,", "L∞", "0.2", "50.0", "→", "70.0", "+20.0"]
+    assert line[10:] == [f"[{low},", f"{high}]", "points", "p", "=", f"{expected.p:.3f}", "more", "robust"]
+    found, kept = table(), ("percent", "difference", "interval", "seed_differences")
+    changed = found["JR", "search", "after"]
+    assert [changed[name] for name in kept] == ["70.0", "20.0", "paired", "20.000 20.000"]
+    assert float(changed["p"]) == float(changed["p_holm"]) == pytest.approx(expected.p, rel=1e-3)
+    assert found["NR", "search", "after"]["difference"] == "0.0" and found["JR", "search", "before"]["difference"] == ""
 
 
 def test_the_mean_radius_has_its_difference_in_percent_with_the_interval_of_images_and_seeds(project):
     assert compared("before", "after").exit_code == 0
-    with Path("comparison/radii.csv").open() as file:
-        found = {(line["row"], line["revision"]): line for line in csv.DictReader(file)}
     before, after = (np.stack([compare_project.radius(count).radius] * 2).astype(float) for count in (20, 28))
-    expected, line = crossed.relative(after, before), found["JR", "after"]
-    assert [float(line[name]) for name in ("percent", "low", "high")] == pytest.approx(
-        [expected.estimate, expected.low, expected.high], abs=1e-3
-    )
-    assert (line["norm"], line["images"], line["seeds"]) == ("linf", "40", "2") and found["JR", "before"]["percent"] == ""
-    assert found["NR", "after"]["percent"] == "0.0"
-    assert float(found["JR", "before"]["mean_radius"]) == pytest.approx((20 * 0.3 + 18 * 0.1) / 40)
+    found, expected = table("radii"), crossed.relative(after, before)
+    line = found["JR", "linf", "after"]
+    numbers = [expected.estimate, expected.low, expected.high]
+    assert [float(line[name]) for name in ("percent", "low", "high")] == pytest.approx(numbers, abs=1e-3)
+    assert (line["images"], line["seeds"]) == ("40", "2") and found["JR", "linf", "before"]["percent"] == ""
+    assert found["NR", "linf", "after"]["percent"] == "0.0"
+    assert float(found["JR", "linf", "before"]["mean_radius"]) == pytest.approx((20 * 0.3 + 18 * 0.1) / 40)
+
+
+def test_the_same_comparison_is_the_same_bytes(project):
+    for place in ("one", "two"):
+        assert compared("before", "after", "--out", place).exit_code == 0
+    assert all(Path("one", name).read_bytes() == Path("two", name).read_bytes() for name in ("index.html", "comparison.csv", "radii.csv"))
 
 
 def test_results_come_from_the_cache_and_the_workspace_stays_as_it_is(project):
@@ -73,23 +74,21 @@ def test_results_come_from_the_cache_and_the_workspace_stays_as_it_is(project):
     Path("report/results.csv").unlink()
     before = run("git status --short", project)
     assert compared("before", "after").exit_code == 0
-    assert lines()["JR", "search", "after"]["interval"] == "paired"
+    assert table()["JR", "search", "after"]["interval"] == "paired"
     assert not Path("results").exists() and not Path("report/results.csv").exists()
     assert run("git status --short -- . :!comparison", project) == before
 
 
 def test_without_single_images_the_difference_has_no_interval(project):
     shutil.rmtree("results")
-    listing = next(path for path in Path(".dvc/cache/files/md5").rglob("*.dir"))
-    assert listing.exists()
     for path in Path(".dvc/cache/files/md5").rglob("*"):
         if path.is_file() and path.read_bytes().startswith(b"\x89HDF"):
             path.unlink()
     result = compared("before", "after")
-    found = lines()["JR", "search", "after"]
+    found = table()["JR", "search", "after"]
     assert result.exit_code == 0 and "files with the outcomes of single images" in Path("comparison/index.html").read_text()
     assert (found["interval"], found["difference"], found["low_difference"], found["high_difference"]) == ("unknown", "20.0", "", "")
-    assert "without an interval, as images are missing" in result.output
+    assert "without an interval where images are missing" in result.output
 
 
 def test_an_experiment_goes_by_its_name_and_the_workspace_by_its_word(project):
@@ -100,25 +99,21 @@ def test_an_experiment_goes_by_its_name_and_the_workspace_by_its_word(project):
     run("git checkout -q -f .", project)
     write({"NR": 4, "JR": 10})
     assert compared("HEAD", "more-lambda", "workspace", "--out", "comparison").exit_code == 0
-    assert [lines()["JR", "search", name]["percent"] for name in ("HEAD", "more-lambda", "workspace")] == ["70.0", "75.0", "25.0"]
+    assert [table()["JR", "search", name]["percent"] for name in ("HEAD", "more-lambda", "workspace")] == ["70.0", "75.0", "25.0"]
 
 
 def test_other_images_are_not_paired(project):
     write({"NR": 4, "JR": 28}, digest="other")
     assert compared().exit_code == 0
-    changed, expected = lines()["JR", "search", "workspace"], crossed.points(both(28), both(28), shared=False)
+    changed, expected = table()["JR", "search", "workspace"], crossed.points(both(28), both(28), shared=False)
     assert (changed["interval"], float(changed["low_difference"])) == ("independent", pytest.approx(expected.low, abs=1e-3))
 
 
-def test_a_row_is_spoken_of_in_those_revisions_alone_in_which_it_differs(project):
+def test_only_what_differs_from_the_base_is_printed_of_each_revision(project):
     write({"NR": 10, "JR": 20})
-    said = compared("before", "after", "workspace").output
-    assert "Of 2 rows 2 differ" not in said and "All 2 rows differ." in said
-    assert [name in said for name in ("J<R at L∞ 0.2, from before to after", "Standard at L∞ 0.2, from before to workspace")] == [
-        True,
-        True,
-    ]
-    assert "Standard at L∞ 0.2, from before to after" not in said and "J<R at L∞ 0.2, from before to workspace" not in said
+    output = compared("before", "after", "workspace").output
+    printed = [line.partition("  ")[0] for line in output.splitlines() if "strict attack" in line]
+    assert "All 2 rows differ." in output and printed == ["Standard, workspace", "J<R, after"]
 
 
 def test_revisions_that_agree_are_said_to(project):
@@ -130,12 +125,9 @@ def test_results_of_before_an_edit_are_not_called_current(project):
     stages = {"train-jr": {"cmd": "true", "deps": ["loss.py"], "params": ["jr.JR"], "outs": [{"model": {"cache": False}}]}}
     Path("dvc.yaml").write_text(json.dumps({"stages": stages}))
     Path("model").write_text("")
-    empty = hashlib.md5(b"").hexdigest()
-    made = {
-        "cmd": "true",
-        **{key: [{"path": path, "hash": "md5", "md5": empty}] for key, path in {"deps": "loss.py", "outs": "model"}.items()},
-    }
-    made |= {"params": {"params.yaml": {"jr.JR": {"lambda_j": 0.5}}}}
+    empty = {"hash": "md5", "md5": hashlib.md5(b"").hexdigest()}
+    made = {"cmd": "true", "deps": [{"path": "loss.py"} | empty], "outs": [{"path": "model"} | empty]}
+    made["params"] = {"params.yaml": {"jr.JR": {"lambda_j": 0.5}}}
     Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"train-jr": made}}))
     run("git add -A", project)
     run("git commit -qm pipeline", project)
@@ -170,9 +162,20 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(project, words, sent
 
 def test_only_seeds_that_both_revisions_have_are_compared():
     images = ("d", b"")
-    fewer = Scores({0: 0.5}, IMAGES, both(20)[:1], images)
-    more = Scores({0: 0.7, 1: 0.5}, IMAGES, np.stack([stands(28), stands(20)]).astype(float), images)
+    fewer = Sample({0: 0.5}, IMAGES, both(20)[:1], images)
+    more = Sample({0: 0.7, 1: 0.5}, IMAGES, np.stack([stands(28), stands(20)]).astype(float), images)
     changed = change(CELL, fewer, more)
-    assert (changed.before, changed.after, changed.points) == (0.5, pytest.approx(0.6), {0: pytest.approx(20)})
-    assert changed.contrast == crossed.points(both(28)[:1], both(20)[:1]) and changed.kind == "paired" and not changed.same
-    assert change(CELL, fewer, Scores({1: 0.5}, IMAGES, both(20)[:1], images)).kind == "independent"
+    assert (changed.contrast, changed.kind, changed.same) == (crossed.points(both(28)[:1], both(20)[:1]), "paired", False)
+    assert change(CELL, fewer, Sample({1: 0.5}, IMAGES, both(20)[:1], images)).kind == "independent"
+
+
+def test_holms_correction_runs_over_the_attacks_of_one_kind_in_the_rows_that_changed():
+    def measured(counts: dict[str, int], semantics: str = "strict") -> dict:
+        column = Column(semantics, "search", "linf", 0.2)
+        return {(row, "accuracy", column): Sample({0: 0, 1: 0}, IMAGES, both(count), ("d", b"")) for row, count in counts.items()}
+
+    before = measured({"NR": 4, "JR": 20, "AT": 20}) | measured({"JR": 20}, "paper")
+    after = measured({"NR": 4, "JR": 28, "AT": 21}) | measured({"JR": 28}, "paper")
+    found = {(row, column.semantics): changed.contrast for (row, _, column), changed in changes(before, after).items()}
+    assert found["JR", "strict"].adjusted == pytest.approx(2 * found["JR", "strict"].p)
+    assert found["JR", "paper"].adjusted == found["JR", "paper"].p and np.isnan(found["NR", "strict"].adjusted)

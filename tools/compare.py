@@ -12,9 +12,8 @@ import click
 from lib.base import files
 from lib.base.command import command
 from lib.base.errors import require
-from lib.compare import chart, page, radii, sentences
-from lib.compare.comparison import Comparison, comparison, to_frame
-from lib.compare.revision import WORKSPACE, Revision, read, require_known
+from lib.compare import frames, page
+from lib.compare.revision import WORKSPACE, Revision, read
 from lib.evaluation.outcome_file import Outcomes
 from lib.sharing import remote_store
 
@@ -31,26 +30,19 @@ def main(revisions: tuple[str, ...], out: Path) -> None:
     names = revisions or DEFAULT
     require(len(names) > 1, f"expected at least two revisions to compare, got {names[0]}")
     require(len(set(names)) == len(names), f"expected different revisions, got {', '.join(names)}")
-    compared = comparison(gathered(names))
-    write(compared, out)
-    for sentence in sentences.sentences(compared):
-        click.echo(sentence)
-    click.echo(f"The comparison is {out / PAGE}.")
+    found = gathered(names)
+    compared = frames.frames(found)
+    files.write(out / PAGE, page.render(found, compared))
+    for name, frame in {TABLE: frames.accuracies(compared["changes"]), RADII: frames.mean_radii(compared["changes"])}.items():
+        files.write(out / name, frame.to_csv(index=False, lineterminator="\n"))
+    click.echo(f"{page.text(found, compared)}\nThe comparison is {out / PAGE}.")
 
 
 def gathered(names: tuple[str, ...]) -> list[Revision]:
     """What each revision found."""
     known: dict[str, Outcomes] = {}
     with remote_store.project(Path()) as repo, tempfile.TemporaryDirectory() as scratch:
-        require_known(repo, names)
         return [read(repo, name, Path(scratch), known) for name in names]
-
-
-def write(compared: Comparison, out: Path) -> None:
-    """Page and tables, each complete or not at all."""
-    files.write(out / PAGE, page.render(compared, chart.chart(compared)))
-    for name, frame in {TABLE: to_frame(compared), RADII: radii.to_frame(compared)}.items():
-        files.write(out / name, frame.to_csv(index=False, lineterminator="\n"))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,12 @@ from ruamel.yaml import YAML
 
 from lib.base import h5, params
 from lib.base.errors import require
-from lib.compare import networks
 from lib.evaluation import outcome_file
 from lib.evaluation.outcome_file import Outcomes, Record
 from lib.evaluation.threats import threats
 from lib.gradients import gradient_file
 from lib.report import grid, training
-from lib.report.results import records
+from lib.report.results import radii, records
 from lib.report.rows import rows, seeds
 
 OUTCOMES = "outcomes.h5"
@@ -63,8 +62,8 @@ def _radii(outcomes: Sequence[Outcomes]) -> dict[tuple[str, str], np.ndarray]:
     """With the radii of transfer attacks where these are at hand."""
     files = {place: TRANSFER / grid.name(place) for place in grid.shown()}
     transfer = [_outcomes(place, path) for place, path in files.items() if path.is_file()]
-    every = networks.of([*outcomes, *transfer])
-    return {place: measured.values for place, measured in every.items() if list(measured.seeds) == sorted(seeds())}
+    every = radii([*outcomes, *transfer])
+    return {place: np.stack(list(found.values())).astype(float) for place, found in every.items() if list(found) == sorted(seeds())}
 
 
 def _courses() -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """The measurements on disk: every accuracy as a line of a data frame, every image's outcome as an array, every network's gradients."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -115,9 +115,22 @@ def together(outcomes: Sequence[Outcomes], norm: Norm) -> Radius:
     return first.radii[norm].shortened(other.radii[norm] for other in others)
 
 
+def radii(outcomes: Iterable[Outcomes]) -> dict[tuple[str, Norm], dict[int, np.ndarray]]:
+    """(row, norm) -> seed -> the robust radius of every image (n,) under all attacks together, of every network that was evaluated."""
+    networks: dict[tuple[str, int], list[Outcomes]] = {}
+    for one in sorted(outcomes, key=lambda one: grid.what(one) != grid.EVALUATION):
+        networks.setdefault((one.row, one.seed), []).append(one)
+    found: dict[tuple[str, Norm], dict[int, np.ndarray]] = {}
+    for (row, seed), mine in sorted(networks.items()):
+        if grid.what(mine[0]) == grid.EVALUATION:
+            for norm in mine[0].radii:
+                found.setdefault((row, norm), {})[seed] = together(mine, norm).capped
+    return found
+
+
 def _radii(outcomes: Sequence[Outcomes]) -> dict[tuple[str, str], np.ndarray]:
-    networks = {row: [[one for one in outcomes if (one.row, one.seed) == (row, seed)] for seed in seeds()] for row in rows()}
-    return {(row, norm): np.stack([together(one, norm).capped for one in mine]) for row, mine in networks.items() for norm in NORMS}
+    found = radii(outcomes)
+    return {(row, norm): np.stack([found[row, norm][seed] for seed in seeds()]) for row in rows() for norm in NORMS}
 
 
 def _fitted(record: Record, count: int) -> Record:

@@ -84,18 +84,6 @@ def at_threat(accuracies: pd.DataFrame, norm: str, epsilon: float) -> dict[str, 
     return found
 
 
-def under(semantics: str, attack: str = "standard") -> str:
-    """The attack of a semantics, as it follows "under".
-
-    >>> under("strict"), under("autoattack"), under("autoattack", "lite")
-    ('the strict attack', 'AutoAttack', 'shortened AutoAttack')
-    """
-    words = SEMANTICS.get(semantics, semantics)
-    if semantics != "autoattack":
-        return f"the {words}"
-    return words if attack == "standard" else f"shortened {words}"
-
-
 def per_seed(accuracies: pd.DataFrame, technique: str, column: Column) -> pd.Series:
     """The accuracies of one technique in one column, by seed; empty where it was not attacked so."""
     chosen = (accuracies["technique"] == technique) & (accuracies["attack"] == column.attack)
