@@ -29,6 +29,7 @@ from lib.base.command import command, result
 from lib.base.errors import InputError
 from lib.report import provenance
 from lib.report.results import Evidence
+from lib.report.templates import rendered
 from stages import prepare_data, train_jr
 
 OTHER = {"commit": "c" * 40}
@@ -350,9 +351,14 @@ def test_maps_of_the_source_count_for_the_permuted_row_too(evidence):
     }
 
 
-@pytest.mark.parametrize("change", [OTHER, {"modified": True}])
-def test_a_difference_in_the_commit_alone_is_said_quietly(evidence, change):
-    origin = provenance.origin(evidence, records({"models/0/JR": change}))
+@pytest.mark.parametrize(
+    ("change", "shown"), [(OTHER, "commit ccccccc"), ({"modified": True}, ""), (OTHER | {"modified": True}, "with edits")]
+)
+def test_a_difference_in_the_commit_alone_is_said_quietly(evidence, change, shown):
+    made = records({"models/0/JR": change})
+    origin = provenance.origin(evidence, made)
+    facts = {"said": "", "origin": origin, "environments": provenance.environments(made), "lost": [], "records": 0, "settings": {}}
+    assert shown in rendered("provenance.html.j2", facts=facts | {"seeds": evidence.seeds}).partition("</tbody>")[0]
     assert origin.level == "commit" and set(origin.differ) <= set(provenance.QUIET)
     assert provenance.said(origin) == "The rows of the table were made by different commits of the code, otherwise alike."
 
