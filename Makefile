@@ -51,8 +51,8 @@ slow: env  ## What make test leaves out: every page of the documentation followe
 	python -m pytest -n 2 --dist worksteal -m "walk or cluster" tests
 
 lint: env
-	ruff check lib stages tests tools
-	ruff format --check lib stages tests tools
+	ruff check lib stages tests tools benchmarks
+	ruff format --check lib stages tests tools benchmarks
 	mypy --num-workers 2
 
 scale: env  ## Choose a parameter set: make scale NAME=quick | tiny | mnist_cpu | mnist | cifar10 | cifar10_small, with PRESET=strict | paper
