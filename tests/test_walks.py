@@ -223,6 +223,7 @@ def test_share_out_an_evaluation(walk: Walk) -> None:
 def test_publish_results(walk: Walk) -> None:
     (walk.folder / "results/studies").mkdir(parents=True)
     shutil.copy(ROOT / "results/published/audit/measures.csv", walk.folder / "results/studies/audit.csv")
+    shutil.copy(ROOT / "results/published/audit/params.yaml", walk.folder / "studies/audit/params.yaml")  # as it was when it was measured
     walk.follow("docs/how-to/publish-results.md")
     assert json.loads((walk.folder / "results/published/mnist/about.json").read_text())["complete"]
 
