@@ -66,10 +66,10 @@ def _forest(name: str, frame: pd.DataFrame) -> Figure | None:
     marks = marks.encode(alt.X("estimate:Q", title=title), *y, shape, fillOpacity=fill, tooltip=tips, description="said:N")
     zero = alt.Chart().mark_rule(aria=False, strokeDash=[4, 2]).encode(x=alt.datum(0))
     experiments = list(dict.fromkeys(frame["experiment"]))
-    width = 560 if len(experiments) == 1 else 330
+    width, height = (560 if len(experiments) == 1 else 330), (62 if experiments == ["this run"] else 42)
     decided = [f"{line['first']} over {line['second']} in {line['norm']}" for line in frame[frame["decided"]].to_dict("records")]
     words = f"Forest plot of {len(order)} comparisons in {frame['norm'].nunique()} norms; decided: {'; '.join(decided) or 'none'}."
-    chart = alt.layer(zero, bars, marks, data=data).properties(width=width, height=62 * len(order))
+    chart = alt.layer(zero, bars, marks, data=data).properties(width=width, height=height * len(order))
     if len(experiments) > 1 or experiments != ["this run"]:
         chart = chart.facet(alt.Facet("experiment:N", title=None, sort=experiments), columns=len(experiments))
     return Figure(name, chart, words)
