@@ -20,13 +20,13 @@ from lib.report.charts import curves, looks
 from lib.report.charts import render as charts
 from lib.report.charts.permutation import over_seeds
 from lib.report.charts.render import Figure
+from lib.report.comparisons import AHEAD
 from lib.report.table import frame_html
 from lib.report.templates import environment, look
 from lib.report.wording import between, p_value, signed
 from lib.statistics.columns import CLEAN, NORMS, Column
 
 HERE = Path(__file__).parent
-VERDICTS = {"supported": "more robust", "contradicted": "less robust", "cannot tell": "not decided"}
 OF_GRADIENTS = dict(zip(GRADIENTS, ("norm of the label’s gradient", "cosine with the reference maps", "cosine with its own targets")))
 Cells = dict[tuple[str, str], str]  # of one line, by the two heads of their columns
 
@@ -46,7 +46,7 @@ def text(revisions: Sequence[Revision], frames: Mapping[str, pd.DataFrame]) -> s
     for line in changed[~changed["same"] & (headline | changed["measure"].eq("radius"))].to_dict("records"):
         column, radius = Column(line["semantics"], line["attack"], line["norm"], line["epsilon"]), line["measure"] == "radius"
         name, digits, unit = (f"{NORMS[line['norm']]} radius", 3, "%") if radius else (f"{column.called}, {column.threat}", 1, "points")
-        sure = [p_value(line["p_holm"]), VERDICTS[line["verdict"]]] if isfinite(line["p_holm"]) else ["", ""]
+        sure = [p_value(line["p_holm"]), AHEAD[line["verdict"]]] if isfinite(line["p_holm"]) else ["", ""]
         ends = f"{line['base']:.{digits}f} → {line['mean']:.{digits}f}"
         lines.append([f"{line['technique']}, {line['revision']}", name, ends, f"{_difference(line)} {unit}", *sure])
     return "\n".join([*said(revisions, frames), *(aligned(lines) if lines else [])])
@@ -141,7 +141,7 @@ def _radius(line: dict) -> Cells:
     mean = Markup("<span title='{} images, {} seeds'>{:.3f}</span>").format(line["n"], line["seeds"], line["mean"])
     cells = {"mean radius": mean, "difference, %": _difference(line), "p (Holm)": "", "": ""}
     if isfinite(line["p_holm"]):
-        chip = Markup("<span class='verdict {}'>{}</span>").format(look(line["verdict"]), VERDICTS[line["verdict"]])
+        chip = Markup("<span class='verdict {}'>{}</span>").format(look(line["verdict"]), AHEAD[line["verdict"]])
         cells |= {"p (Holm)": p_value(line["p_holm"]), "": chip}
     return {(NORMS[line["norm"]], head): cell for head, cell in cells.items()}
 
@@ -161,7 +161,7 @@ def _gradient(line: dict) -> Cells:
 def _verdict(line: dict) -> Markup:
     if line["question"] != "gate":
         chip = Markup("<span class='verdict {}'>{}</span><small>{}</small><small>{}</small>")
-        words = VERDICTS[line["verdict"]] if line["question"] == "contrasts" else line["verdict"]
+        words = AHEAD[line["verdict"]] if line["question"] == "contrasts" else line["verdict"]
         return chip.format(look(line["verdict"]), words, line["numbers"], line["note"])
     light = Markup("<span class='light {}' aria-hidden='true'></span> {} {}<details><summary>why</summary>{}</details>")
     return light.format(line["verdict"].replace(" ", "-"), line["verdict"], line["numbers"], line["note"])

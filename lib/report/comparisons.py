@@ -35,6 +35,14 @@ JACOBIAN, ADVERSARIAL, STANDARD = "IR − JR", "IR − AT", "IR − Standard"
 DEFENDED, STEP = "defended − Standard", "less − more permuted"
 JACOBIAN_PERMUTED, JACOBIAN_FOREIGN, PERMUTED_FOREIGN = "JR − perm", "JR − NR", "perm − NR"
 VARIANT, THIS = "variant − base", "this run"
+# What a comparison of the answer holds the first row against, and how a verdict on two rows reads.
+CONTROLS = {
+    CONTENT: "the same maps, pixels permuted",
+    TEACHER: "maps of a non-robust teacher",
+    JACOBIAN: "small gradients, no maps",
+    ADVERSARIAL: "adversarial training",
+}
+AHEAD = {SUPPORTED: "more robust", CONTRADICTED: "less robust", CANNOT_TELL: "not decided"}
 HARDEST = [("linf", 0.25), ("linf", 0.3)]  # what the paper calls the two hardest settings on MNIST (Sec. 4.5)
 Where = Literal["headline", "table", "hardest"]
 Radii = Mapping[tuple[str, str], np.ndarray]  # (row, norm) -> (seeds, n)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from lib.base import params
 from lib.base.image_file import Split
 from lib.report import black_box, claims, larger_runs, provenance, published_folder, series, studies, table, training
-from lib.report.comparisons import Comparison
+from lib.report.comparisons import AHEAD, CONTROLS, Comparison
 from lib.report.families import families, is_robust, permuted_targets, teacher_targets
 from lib.report.gate import Gate
 from lib.report.provenance import Origin
@@ -21,6 +21,7 @@ from lib.report.rows import epochs
 from lib.report.templates import rendered
 from lib.report.wording import between, p_value, signed
 from lib.statistics import trained_out
+from lib.statistics.columns import NORMS
 
 # Train images, width and epochs of the paper (Sec. 4.2 and 4.3).
 PAPER = {"mnist5k": (60_000, 1, 100), "mnist": (60_000, 1, 100), "cifar10": (50_000, 10, 200)}
@@ -90,6 +91,9 @@ def facts(
         "caption": table.caption(evidence),
         "missed": training.missed(courses),
         "limits": {"fell": trained_out.FELL, "late": trained_out.LATE},
+        "controls": CONTROLS,
+        "ahead": AHEAD,
+        "norms": NORMS,
         "gate": gate,
         "origin": origin,
         "said": provenance.said(origin),
@@ -108,7 +112,7 @@ def _asked(comparisons: pd.DataFrame) -> pd.DataFrame:
     shown = [
         {
             "experiment": line["experiment"],
-            "norm": {"l2": "L2", "linf": "L∞"}.get(line["norm"], line["norm"]),
+            "norm": NORMS[line["norm"]],
             "percent": f"{signed(line['estimate'])} {between(line['low'], line['high'])}",
             "p (Holm)": p_value(line["p_adjusted"]),
             "seeds": line["seeds"],

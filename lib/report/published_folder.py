@@ -13,7 +13,7 @@ import pandas as pd
 
 from lib.base import h5, json_text, params
 from lib.base.errors import InputError, require
-from lib.statistics.trained_out import FELL, LATE
+from lib.statistics.trained_out import Course
 
 STUDIES = ("audit", "beyond", "matched")
 ABOUT, PARAMS, NOTES = "about.json", "params.yaml", "notes.md"
@@ -70,8 +70,8 @@ class Published:
         networks, name = (self.courses, "row") if self.about.kind == "run" else (self.table, "variant")
         if not {"fell", "late"} <= set(networks.columns):
             return []
-        missed = (networks["fell"] < FELL) | (networks["late"] > LATE)
-        return list(dict.fromkeys(networks[name][missed]))
+        courses = zip(networks[name], map(Course, networks["fell"], networks["late"]))
+        return list(dict.fromkeys(key for key, course in courses if not course.trained_out))
 
 
 def read(folder: Path | None) -> dict[str, Published]:

@@ -14,7 +14,6 @@ from lib.report.templates import environment
 from lib.report.wording import interval
 from lib.statistics.columns import Column
 
-COLLAPSE = 30.0  # points of clean accuracy: a network that loses so much has not learnt its task
 Cell = Callable[[str, Comparison | None], str]  # a mean over the seeds, and how far it lies from that of the base
 
 

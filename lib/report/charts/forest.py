@@ -6,14 +6,9 @@ import pandas as pd
 
 from lib.report.charts import looks
 from lib.report.charts.render import Figure
+from lib.report.comparisons import CANNOT_TELL, CONTROLS, THIS
 from lib.statistics.columns import NORMS
 
-OVER = {
-    "IR − perm": "the same maps, pixels permuted",
-    "R − NR": "maps of a non-robust teacher",
-    "IR − JR": "small gradients, no maps",
-    "IR − AT": "adversarial training",
-}
 # Column of a study's table -> what stands above its panel, and whether its effects are ratios.
 MEASURES = {
     "radius_linf": ("mean L∞ radius", True),
@@ -33,20 +28,20 @@ def contrasts(frame: pd.DataFrame) -> Figure | None:
         frame: columns experiment, name, first, second, norm, measure, estimate, low, high (percent), p_adjusted, images, seeds, verdict
             and asked.
     """
-    return _forest("contrasts", frame[frame["experiment"] == "this run"])
+    return _forest("contrasts", frame[frame["experiment"] == THIS])
 
 
 def elsewhere(frame: pd.DataFrame) -> Figure | None:
     """The same comparisons in every published run, a panel for each; None without any."""
-    return _forest("contrasts_elsewhere", frame[frame["experiment"] != "this run"])
+    return _forest("contrasts_elsewhere", frame[frame["experiment"] != THIS])
 
 
 def _forest(name: str, frame: pd.DataFrame) -> Figure | None:
     frame = frame[frame["asked"] & (frame["measure"] == "radius")].dropna(subset=["low", "high"])
     if frame.empty:
         return None
-    pairs = frame["first"] + " over " + frame["second"] + "|" + frame["name"].map(OVER).fillna("")
-    frame = frame.assign(pair=pairs, norm=frame["norm"].map(NORMS), decided=frame["verdict"] != "cannot tell")
+    pairs = frame["first"] + " over " + frame["second"] + "|" + frame["name"].map(CONTROLS).fillna("")
+    frame = frame.assign(pair=pairs, norm=frame["norm"].map(NORMS), decided=frame["verdict"] != CANNOT_TELL)
     order, norms = list(dict.fromkeys(pairs)), list(NORMS.values())
     axis = alt.Axis(labelExpr="split(datum.label, '|')", labelLimit=0, ticks=False, domain=False, labelPadding=8)
     y = alt.Y("pair:N", title=None, sort=order, axis=axis), alt.YOffset("norm:N", sort=norms)
@@ -66,11 +61,12 @@ def _forest(name: str, frame: pd.DataFrame) -> Figure | None:
     marks = marks.encode(alt.X("estimate:Q", title=title), *y, shape, fillOpacity=fill, tooltip=tips, description="said:N")
     zero = alt.Chart().mark_rule(aria=False, strokeDash=[4, 2]).encode(x=alt.datum(0))
     experiments = list(dict.fromkeys(frame["experiment"]))
-    width, height = (560 if len(experiments) == 1 else 330), (62 if experiments == ["this run"] else 42)
+    alone = experiments == [THIS]
+    width, height = (560 if len(experiments) == 1 else 330), (62 if alone else 42)
     decided = [f"{line['first']} over {line['second']} in {line['norm']}" for line in frame[frame["decided"]].to_dict("records")]
     words = f"Forest plot of {len(order)} comparisons in {frame['norm'].nunique()} norms; decided: {'; '.join(decided) or 'none'}."
     chart = alt.layer(zero, bars, marks, data=data).properties(width=width, height=height * len(order))
-    if len(experiments) > 1 or experiments != ["this run"]:
+    if not alone:
         chart = chart.facet(alt.Facet("experiment:N", title=None, sort=experiments), columns=len(experiments))
     return Figure(name, chart, words)
 
